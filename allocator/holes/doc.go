@@ -1,0 +1,24 @@
+// Package holes keeps the free ranges of an arena, the holes, so that an
+// allocator finds one in logarithmic time.
+//
+// An [Index] orders holes by address. It is a B+ tree whose inner entries carry
+// the largest hole below them (an augmented search tree: Cormen, Leiserson,
+// Rivest and Stein, Introduction to Algorithms, chapter "Augmenting Data
+// Structures"), so that "the lowest hole of at least this size above that
+// address" skips every subtree without one. Two holes never touch: what is
+// given back merges with its neighbours at once (immediate coalescing; Knuth,
+// The Art of Computer Programming, volume 1, section 2.5).
+//
+// The first-fit strategies are little more than an Index, and a ledger uses one
+// as its record of what is free.
+//
+// Nodes live in two slices and name each other by number: there is nothing for
+// the garbage collector to follow, and freed nodes are used again, so that an
+// operation allocates nothing once the index has held as many holes before.
+//
+// # Limits
+//
+// An Index is used by one goroutine at a time. It holds up to 2^32 nodes, which
+// is more than 10^10 holes. Whether a hole suits an alignment is the caller's
+// question: holes that are long enough and do not suit are visited one by one.
+package holes

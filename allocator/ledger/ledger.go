@@ -1,0 +1,196 @@
+package ledger
+
+import (
+	"fmt"
+	"math"
+
+	"dmasim/allocator"
+	"dmasim/allocator/holes"
+	"dmasim/mem"
+)
+
+// Ledger records the live blocks of an arena.
+type Ledger struct {
+	arena    mem.RangeSet
+	capacity uint64
+
+	total         Usage
+	owners        []Usage
+	peakReserved  uint64
+	peakRequested uint64
+	highWater     uint64
+
+	blocks []block  // by handle
+	spare  []Handle // of blocks that are not live
+
+	watches []watch
+	spoils  [][]int32 // by owner: the watches that its blocks pollute
+
+	// What happened since the hole index was brought up to date: the blocks in
+	// it that were freed, and the blocks that may have to be taken out of it.
+	freed  []mem.Range
+	placed []Handle
+	index  *holes.Index
+	free   tally
+	broken bool        // live blocks overlap or leave the arena
+	gaps   []mem.Range // reused by rebuild
+
+	order   []entry // live blocks by address, but for those without ordered
+	fresh   []entry // reused by byAddress
+	current bool    // order is complete
+}
+
+// Handle names a live block. Handles are small numbers, below the largest
+// number of blocks that were ever live at once; that of a freed block is given
+// to a later one.
+type Handle uint32
+
+// Usage counts live blocks and their bytes.
+type Usage struct {
+	Blocks              int
+	Reserved, Requested uint64
+}
+
+// block is a live block, or the place of one.
+type block struct {
+	lo, size, requested uint64
+	owner               int32
+	state               state
+}
+
+// state says where a block is known.
+type state uint8
+
+const (
+	live    state = 1 << iota // it was not freed
+	indexed                   // the hole index does not hold its bytes
+	noted                     // its handle is in Ledger.placed
+	ordered                   // it is in Ledger.order
+)
+
+// end returns the address behind the block, cut at the end of the space.
+func (b *block) end() uint64 {
+	if b.size > math.MaxUint64-b.lo {
+		return math.MaxUint64
+	}
+	return b.lo + b.size
+}
+
+// New returns a ledger of an arena that is all free. Owners are numbered from
+// 0 to owners-1.
+func New(arena mem.RangeSet, owners int) *Ledger {
+	arena = mem.NewRangeSet(arena...)
+	l := &Ledger{
+		arena:    arena,
+		capacity: arena.Size(),
+		owners:   make([]Usage, owners),
+		spoils:   make([][]int32, owners),
+		index:    holes.New(arena),
+		free:     newTally(arena),
+		current:  true,
+	}
+	for _, r := range arena {
+		l.free.give(r)
+	}
+	return l
+}
+
+// Alloc records that a strategy placed b for an owner who asked for requested
+// bytes. It panics if there is no such owner.
+func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
+	var h Handle
+	if last := len(l.spare) - 1; last >= 0 {
+		h, l.spare = l.spare[last], l.spare[:last]
+	} else {
+		h = Handle(len(l.blocks))
+		l.blocks = append(l.blocks, block{})
+	}
+	e := &l.blocks[h]
+	if e.state&noted == 0 {
+		l.placed = append(l.placed, h)
+	}
+	*e = block{lo: b.Addr, size: b.Size, requested: requested, owner: int32(owner), state: live | noted}
+	l.current = false
+
+	l.total.add(e)
+	l.owners[owner].add(e)
+	l.peakReserved = max(l.peakReserved, l.total.Reserved)
+	l.peakRequested = max(l.peakRequested, l.total.Requested)
+	l.highWater = max(l.highWater, e.end())
+	for _, w := range l.spoils[owner] {
+		l.watches[w].polluted += l.watches[w].overlap(e)
+	}
+	return h
+}
+
+// Free records that a block was given back. The error is a *HandleError, and
+// nothing changed, if h names no live block. Once the handle of a freed block
+// was given to another, a second Free of it is not told from the first of the
+// other.
+func (l *Ledger) Free(h Handle) error {
+	if int64(h) >= int64(len(l.blocks)) || l.blocks[h].state&live == 0 {
+		return &HandleError{h}
+	}
+	e := &l.blocks[h]
+	if e.state&indexed != 0 {
+		l.freed = append(l.freed, mem.Range{Lo: e.lo, Hi: e.end()})
+	}
+	e.state &= noted
+	l.spare = append(l.spare, h)
+	l.current = false
+
+	l.total.sub(e)
+	l.owners[e.owner].sub(e)
+	for _, w := range l.spoils[e.owner] {
+		l.watches[w].polluted -= l.watches[w].overlap(e)
+	}
+	return nil
+}
+
+// HandleError reports a Free of a handle that names no live block.
+type HandleError struct{ Handle Handle }
+
+func (e *HandleError) Error() string {
+	return fmt.Sprintf("free of handle %d, which names no live block", e.Handle)
+}
+
+func (u *Usage) add(b *block) {
+	u.Blocks++
+	u.Reserved += b.size
+	u.Requested += b.requested
+}
+
+func (u *Usage) sub(b *block) {
+	u.Blocks--
+	u.Reserved -= b.size
+	u.Requested -= b.requested
+}
+
+// Capacity returns the size of the arena in bytes.
+func (l *Ledger) Capacity() uint64 { return l.capacity }
+
+// FreeBytes returns the capacity less the reserved bytes.
+func (l *Ledger) FreeBytes() uint64 { return l.capacity - min(l.total.Reserved, l.capacity) }
+
+// Reserved returns the bytes that the live blocks hold.
+func (l *Ledger) Reserved() uint64 { return l.total.Reserved }
+
+// Requested returns the bytes that were asked for when the live blocks were
+// placed.
+func (l *Ledger) Requested() uint64 { return l.total.Requested }
+
+// Blocks returns the number of live blocks.
+func (l *Ledger) Blocks() int { return l.total.Blocks }
+
+// Owner returns what one owner has.
+func (l *Ledger) Owner(owner int) Usage { return l.owners[owner] }
+
+// PeakReserved returns the most bytes that were ever reserved at once.
+func (l *Ledger) PeakReserved() uint64 { return l.peakReserved }
+
+// PeakRequested returns the most bytes that were ever requested at once.
+func (l *Ledger) PeakRequested() uint64 { return l.peakRequested }
+
+// HighWater returns the end of the highest block ever placed, an address; 0 if
+// there was none.
+func (l *Ledger) HighWater() uint64 { return l.highWater }

@@ -1,0 +1,93 @@
+// Package cli is the dmasim command line: one file per command, no model logic.
+//
+// A program of your own that adds a strategy registers it with
+// allocator.Register and calls [Main]; it then has every command of dmasim.
+//
+// The rules of the interface: data go to stdout, everything else to stderr,
+// each message in one line that begins "dmasim: ". Exit status 0 means done or
+// yes, 1 that it ran and the answer is no, 2 a mistake in the command line or
+// the input. Names are kebab-case. --json prints what a program can read.
+package cli
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"strings"
+	"syscall"
+
+	"github.com/spf13/cobra"
+)
+
+// Exit statuses.
+const (
+	exitNo    = 1
+	exitUsage = 2
+)
+
+// errNo ends a command that ran and whose answer is no; it prints nothing.
+var errNo = errors.New("the answer is no")
+
+// failedRun is an error of the world outside, not a mistake of the user: a full
+// disk, an interrupt. It exits with 1.
+type failedRun struct{ error }
+
+func (e failedRun) Unwrap() error { return e.error }
+
+// Main runs the command line and returns the exit status.
+func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	defer stop()
+	root := newRootCommand()
+	root.SetArgs(args)
+	root.SetIn(stdin)
+	root.SetOut(stdout)
+	root.SetErr(stderr)
+	err := root.ExecuteContext(ctx)
+	switch {
+	case err == nil:
+		return 0
+	case errors.Is(err, errNo):
+		return exitNo
+	}
+	fmt.Fprintf(stderr, "dmasim: %s\n", oneLine(err))
+	if errors.As(err, new(failedRun)) {
+		return exitNo
+	}
+	return exitUsage
+}
+
+// oneLine joins the lines of a message, such as cobra's suggestions.
+func oneLine(err error) string {
+	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+func newRootCommand() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "dmasim",
+		Short: "Simulate device-constrained DMA allocation",
+		Long: `dmasim answers: given this memory, these heaps, these devices and this work,
+which allocator keeps serving, for how long, at what waste, and when it fails, why?`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	root.CompletionOptions.HiddenDefaultCmd = true
+	root.AddCommand(newRunCommand())
+	root.AddCommand(newAllocatorsCommand())
+	root.AddCommand(newScenarioCommand())
+	root.AddCommand(newDevicesCommand())
+	return root
+}
+
+// printJSON writes v as indented JSON.
+func printJSON(w io.Writer, v any) error {
+	enc := json.NewEncoder(w)
+	enc.SetIndent("", "  ")
+	return enc.Encode(v)
+}

@@ -1,0 +1,60 @@
+package cli
+
+import (
+	"io"
+	"time"
+
+	"github.com/vbauerster/mpb/v8"
+	"github.com/vbauerster/mpb/v8/decor"
+
+	"dmasim/sim"
+)
+
+// progressSteps is how finely the bar shows the simulated time of one variant.
+const progressSteps = 500
+
+// progress is one bar over all variants. It shows on a terminal and nowhere
+// else, which the library sees to.
+type progress struct {
+	container *mpb.Progress
+	bar       *mpb.Bar
+}
+
+func newProgress(stderr io.Writer, variants int) *progress {
+	container := mpb.New(mpb.WithOutput(stderr), mpb.WithWidth(40))
+	bar := container.AddBar(int64(variants)*progressSteps,
+		mpb.BarRemoveOnComplete(),
+		mpb.PrependDecorators(decor.Name("simulating ")),
+		mpb.AppendDecorators(decor.Percentage(decor.WCSyncSpace), decor.Name(" "), decor.AverageETA(decor.ET_STYLE_GO)))
+	return &progress{container, bar}
+}
+
+// watch returns an observer that moves the bar by one variant in all.
+func (p *progress) watch(duration time.Duration) sim.Observer {
+	return &variantProgress{bar: p.bar, step: duration / progressSteps}
+}
+
+// finish completes the bar, whatever became of the variants, and waits until it
+// is off the screen.
+func (p *progress) finish() {
+	p.bar.Abort(true)
+	p.container.Wait()
+}
+
+// variantProgress counts steps of simulated time.
+type variantProgress struct {
+	bar  *mpb.Bar
+	step time.Duration
+	next time.Duration
+}
+
+func (v *variantProgress) Advance(now time.Duration) {
+	if v.step == 0 || now < v.next {
+		return
+	}
+	steps := int((now-v.next)/v.step) + 1
+	v.next += time.Duration(steps) * v.step
+	v.bar.IncrBy(steps)
+}
+
+func (v *variantProgress) Event(*sim.Event) {}

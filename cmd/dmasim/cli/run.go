@@ -1,0 +1,236 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/sync/errgroup"
+
+	"dmasim/devices"
+	"dmasim/sim"
+	"dmasim/sim/metrics"
+	"dmasim/sim/report"
+	"dmasim/sim/result"
+	"dmasim/sim/scenario"
+)
+
+// defaultScenario is what run does without an argument.
+const defaultScenario = "cedar-256mib"
+
+type runOptions struct {
+	out     string
+	asJSON  bool
+	check   bool
+	seed    uint64
+	hasSeed bool
+	trace   traceOptions
+}
+
+func newRunCommand() *cobra.Command {
+	var o runOptions
+	cmd := &cobra.Command{
+		Use:   "run [SCENARIO | TRACE.csv]",
+		Short: "Run a scenario or a trace and draw what happened",
+		Long: `Run a scenario: every variant of it on the same work. The argument is a scenario
+file, the name of an embedded scenario (` + strings.Join(scenario.Names(), ", ") + `), or a
+trace of buffer lifetimes in MiniMalloc's CSV format. Without one, run does the
+embedded scenario ` + defaultScenario + `.
+
+The results, with figures as PNG and SVG, go to a directory that is written whole
+or not at all. Only a dmasim result is ever replaced.`,
+		Example: `  dmasim run
+  dmasim run my.yaml --out results/my
+  dmasim run A.1048576.csv --device sunxi-cedar-a20 --allocator first-fit --allocator best-fit`,
+		Args: cobra.MaximumNArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error {
+			o.hasSeed = cmd.Flags().Changed("seed")
+			name := defaultScenario
+			if len(args) == 1 {
+				name = args[0]
+			}
+			return o.run(cmd, name)
+		},
+	}
+	flags := cmd.Flags()
+	flags.StringVarP(&o.out, "out", "o", "", "directory for the results (default dmasim-out/NAME)")
+	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
+	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
+	o.trace.addFlags(flags)
+	return cmd
+}
+
+func (o *runOptions) run(cmd *cobra.Command, name string) error {
+	start := time.Now()
+	sc, err := o.load(cmd, name)
+	if err != nil {
+		return err
+	}
+	out := o.out
+	if out == "" {
+		out = filepath.Join("dmasim-out", sc.Name)
+	}
+	if err := result.CheckTarget(out); err != nil {
+		return err
+	}
+	res, err := o.simulate(cmd.Context(), cmd.ErrOrStderr(), sc, out)
+	if err != nil {
+		return err
+	}
+	figures, err := report.Figures(res)
+	if err != nil {
+		return err
+	}
+	res.Host = result.NewHost(start, time.Since(start))
+	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
+		return failedRun{err}
+	}
+	if o.asJSON {
+		return printJSON(cmd.OutOrStdout(), newRunSummary(res, out))
+	}
+	return printRun(cmd.OutOrStdout(), res, out)
+}
+
+// load reads the scenario that name means, with the options that change it.
+func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, error) {
+	if isTrace(name) {
+		return o.trace.scenario(name)
+	}
+	if flag := o.trace.used(cmd.Flags()); flag != "" {
+		return nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
+	}
+	sc, err := scenario.Find(name)
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
+	}
+	return sc, err
+}
+
+// simulate runs every variant, as many at a time as there are processors.
+func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenario.Scenario, out string) (*result.Result, error) {
+	if o.hasSeed {
+		sc.SetSeed(o.seed)
+	}
+	seed := sc.Variants[0].Spec.Seed
+	resolved, err := sc.Resolved(out)
+	if err != nil {
+		return nil, err
+	}
+	res := &result.Result{
+		Manifest: result.NewManifest(sc.Name, seed),
+		Scenario: resolved,
+		Variants: make([]result.Variant, len(sc.Variants)),
+	}
+	bars := newProgress(stderr, len(sc.Variants))
+	defer bars.finish()
+	group, ctx := errgroup.WithContext(ctx)
+	group.SetLimit(runtime.GOMAXPROCS(0))
+	for i := range sc.Variants {
+		group.Go(func() error {
+			v := &sc.Variants[i]
+			run, err := o.simulateVariant(ctx, v, bars)
+			if err != nil {
+				return fmt.Errorf("variant %s: %w", v.Name, err)
+			}
+			res.Variants[i] = result.Variant{Name: v.Name, Run: run}
+			return nil
+		})
+	}
+	return res, group.Wait()
+}
+
+func (o *runOptions) simulateVariant(ctx context.Context, v *scenario.Variant, bars *progress) (metrics.Run, error) {
+	cfg, err := v.Build(v.Spec.Seed)
+	if err != nil {
+		return metrics.Run{}, err
+	}
+	cfg.Check = o.check
+	s, err := sim.New(cfg)
+	if err != nil {
+		return metrics.Run{}, err
+	}
+	collector := metrics.NewCollector(cfg, s)
+	s.Observe(bars.watch(cfg.Duration))
+	if err := s.Run(ctx); err != nil {
+		if errors.Is(err, context.Canceled) {
+			err = failedRun{errors.New("interrupted")}
+		}
+		return metrics.Run{}, err
+	}
+	return collector.Run(), nil
+}
+
+// figureFiles are the files of a result that hold figures.
+func figureFiles(figures []report.Figure) []result.File {
+	var files []result.File
+	for _, f := range figures {
+		files = append(files,
+			result.File{Name: "figures/" + f.Name + ".png", Write: f.WritePNG},
+			result.File{Name: "figures/" + f.Name + ".svg", Write: f.WriteSVG})
+	}
+	return files
+}
+
+// runSummary is what --json prints.
+type runSummary struct {
+	Scenario string           `json:"scenario"`
+	Seed     uint64           `json:"seed"`
+	Result   string           `json:"result"`
+	Variants []variantSummary `json:"variants"`
+}
+
+type variantSummary struct {
+	Name string `json:"name"`
+	metrics.Summary
+}
+
+func newRunSummary(r *result.Result, out string) runSummary {
+	s := runSummary{Scenario: r.Manifest.Scenario, Seed: r.Manifest.Seed, Result: out}
+	for _, v := range r.Variants {
+		s.Variants = append(s.Variants, variantSummary{v.Name, v.Run.Summary})
+	}
+	return s
+}
+
+func printRun(w io.Writer, r *result.Result, out string) error {
+	if err := report.Table(w, r); err != nil {
+		return err
+	}
+	fmt.Fprintln(w)
+	for _, line := range wrap(report.FirstFailure(r), 80) {
+		fmt.Fprintln(w, line)
+	}
+	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
+	fmt.Fprintf(w, "next:     %s\n", nextCommand(r))
+	return nil
+}
+
+// nextCommand is what a reader of this result may want to try: a look at the
+// device that went short, or a scenario of their own.
+func nextCommand(r *result.Result) string {
+	for _, v := range r.Variants {
+		if v.Run.Summary.First == nil {
+			continue
+		}
+		for _, c := range v.Run.Summary.Clients {
+			if c.Name != v.Run.Summary.First.Client {
+				continue
+			}
+			for _, name := range c.Devices {
+				if _, ok := devices.Lookup(name); ok {
+					return "dmasim devices show " + name
+				}
+			}
+		}
+	}
+	return "dmasim scenario init my.yaml && dmasim run my.yaml"
+}

@@ -1,0 +1,300 @@
+package devices_test
+
+import (
+	"encoding"
+	"encoding/csv"
+	"errors"
+	"fmt"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	"dmasim/devices"
+	"dmasim/internal/shareddata"
+	"dmasim/mem"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"go.yaml.in/yaml/v4"
+)
+
+func TestParse(t *testing.T) {
+	list, err := devices.Parse("mine.yaml", []byte(`
+- name: camera
+  reach: [{lo: 0x40000000, size: 256MiB}]
+  boundary: {size: 64KiB, guard: 8, checks: payload}
+  contiguous: true
+- name: display
+  translate:
+    - {cpu: 0, bus: 0xc0000000, size: 1GiB}
+  coherence: non-coherent
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := []devices.Device{{
+		Name: "camera", Contiguous: true,
+		Spans:    []devices.Span{{Lo: 0x40000000, Size: 256 << 20}},
+		Boundary: &devices.Boundary{Size: 64 << 10, Guard: 8, Checks: devices.ChecksPayload},
+	}, {
+		Name: "display", Coherence: devices.NonCoherent,
+		Translate: []devices.Translation{{CPU: 0, Bus: 0xc0000000, Size: 1 << 30}},
+	}}
+	if diff := cmp.Diff(want, list); diff != "" {
+		t.Errorf("devices (-want +got):\n%s", diff)
+	}
+	for _, empty := range []string{"", "# nothing\n", "---\n", "[]"} {
+		if list, err := devices.Parse("empty.yaml", []byte(empty)); err != nil || len(list) != 0 {
+			t.Errorf("%q: %v, %v", empty, list, err)
+		}
+	}
+}
+
+func TestParseErrors(t *testing.T) {
+	tests := []struct{ text, want string }{
+		{"name: a", "f:1:1: want a list of devices, each beginning with - name:"},
+		{"- name: a\n  algin: 4", `f:2:3: unknown key "algin", did you mean "align"?`},
+		{"- name: a\n  boundary: {size: 64KiB, gaurd: 8}", `f:2:27: unknown key "gaurd", did you mean "guard"?`},
+		{"- name: a\n  reach:\n  - {lo: 0, hi: 4}\n  - {low: 0, hi: 4}", `f:4:6: unknown key "low", did you mean "lo"?`},
+		{"- name: a\n  translate: [{zzz: 0}]", `f:2:16: unknown key "zzz", want one of cpu, bus, size`},
+		{"- name: a\n  align: 64KB", `f:2:10: size "64KB": unit "KB" is ambiguous, write KiB`},
+		{"- name: a\n  space: bs", `f:2:10: unknown space "bs", want one of cpu, bus, iova, gpu-va, vram, sram, tiler, relative`},
+		{"- name: a\n  address_bits: 65", "f:2:3: address_bits: want at most 64 bits, not 65"},
+		{"- name: a\n  reach:\n  - {lo: 0, hi: 4}\n  - {lo: 8, hi: 8}", "f:4:5: reach[1]: the range from 0x8 is empty or passes the end of the 64-bit space"},
+		{"- name: a\n  reach: [{lo: 0}]", "f:2:11: reach[0]: want lo and either hi or size"},
+		{"- name: a\n  reach: [{lo: 0xffffffffffffffff, size: 2}]", "f:2:11: reach[0]: the range from 0xffffffffffffffff is empty or passes the end of the 64-bit space"},
+		{"- name: a\n  translate: [{cpu: 0, bus: 0, size: 8}, {cpu: 7, bus: 8, size: 8}]", "f:2:42: translate[1]: the window overlaps window 0"},
+		{"- name: a\n  space: vram\n  translate: [{cpu: 0, bus: 0, size: 8}]", "f:3:15: translate[0]: a device with addresses in space vram has no bus windows"},
+		{"- name: a\n  boundary: {guard: 8}", "f:2:3: boundary: want a size"},
+		{"- name: a\n  padding: 8\n  boundary: {size: 16, guard: 8}", "f:3:3: boundary: with guard and padding, not even one byte of payload lies between two multiples of 16B"},
+		{"- name: a\n  padding: 8EiB", "f:2:3: padding: want at most 1EiB"},
+		{"- name: a\n  assumed: [width]", `f:2:13: assumed[0]: "width" is no key of a device`},
+		{"- title: a", `f:1:3: name: want lower-case letters, digits and dashes between them, not ""`},
+		{"- name: A b", `f:1:3: name: want lower-case letters, digits and dashes between them, not "A b"`},
+		{"- name: a\n- name: a", "f:2:3: a second device with the name a"},
+		{"- name: a\n  name: b", `f:2:3: mapping key "name" already defined at line 1`},
+		{"- name: [a]", "f:1:9: cannot construct !!seq into string"},
+		{"- \"", "f:1:4: found unexpected end of stream"},
+		{"[]\n---\n[]", "f:1:1: want one YAML document, not several"},
+	}
+	for _, test := range tests {
+		_, err := devices.Parse("f", []byte(test.text))
+		var at *devices.FileError
+		if !errors.As(err, &at) {
+			t.Errorf("%q: %v, want a *FileError", test.text, err)
+			continue
+		}
+		if err.Error() != test.want {
+			t.Errorf("%q:\ngot  %s\nwant %s", test.text, err, test.want)
+		}
+	}
+}
+
+// FuzzParse: whatever is read is valid, can be merged or says why not, and is
+// read back from what is written.
+func FuzzParse(f *testing.F) {
+	files, err := os.ReadDir("catalogue")
+	if err != nil {
+		f.Fatal(err)
+	}
+	for _, file := range files {
+		data, err := os.ReadFile("catalogue/" + file.Name())
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(data)
+	}
+	f.Add([]byte("- name: a\n  natural: true\n  space: bus\n  reach: [{lo: 0, hi: 7}, {lo: 9, size: 1EiB}]\n  translate: [{cpu: 1, bus: 0, size: 15EiB}]"))
+	f.Fuzz(func(t *testing.T, data []byte) {
+		list, err := devices.Parse("fuzz.yaml", data)
+		if err != nil {
+			var at *devices.FileError
+			if !errors.As(err, &at) || at.Line < 1 || at.Column < 1 || strings.Contains(err.Error(), "\n") {
+				t.Fatalf("%T %v", err, err)
+			}
+			return
+		}
+		for i := range list {
+			for _, line := range list[i].Lines() {
+				if line.Text == "" {
+					t.Fatalf("%s: a rule without words", line.Rule)
+				}
+			}
+		}
+		if plan, err := devices.Merge(list...); err == nil {
+			request := plan.Request(4096, 4096)
+			if at, ok := request.Place(0, 1<<40, false); ok {
+				if verdict := plan.Judge(at, 4096); !verdict.Usable() {
+					t.Fatalf("placed at %s, but %s", mem.Addr(at), verdict)
+				}
+			}
+		}
+		text, err := yaml.Dump(list)
+		if err != nil {
+			t.Fatal(err)
+		}
+		again, err := devices.Parse("again.yaml", text)
+		if err != nil {
+			t.Fatalf("%v\n%s", err, text)
+		}
+		if diff := cmp.Diff(list, again, cmpopts.EquateEmpty()); diff != "" {
+			t.Fatalf("written and read (-want +got):\n%s", diff)
+		}
+	})
+}
+
+// TestCatalogue: every entry can be merged and says where it is from.
+func TestCatalogue(t *testing.T) {
+	names := devices.Names()
+	if len(names) < 10 || !slices.IsSorted(names) {
+		t.Fatalf("names: %v", names)
+	}
+	for _, d := range devices.All() {
+		if d.Title == "" || d.Class == "" || d.Vendor == "" || d.Scope == "" || len(d.Source) == 0 || d.Status == "" {
+			t.Errorf("%s: title, class, vendor, scope, source or status is missing", d.Name)
+		}
+		if _, _, err := d.Compile(); err != nil {
+			t.Errorf("%v", err)
+		}
+	}
+	if _, ok := devices.Lookup("no-such-device"); ok {
+		t.Error("found a device that does not exist")
+	}
+}
+
+// TestCatalogueAgreesWithFacts compares every figure with the table of facts
+// that it was taken from.
+func TestCatalogueAgreesWithFacts(t *testing.T) {
+	file, err := os.Open(shareddata.Path(t, "..", "facts", "devices.csv"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer file.Close()
+	rows, err := csv.NewReader(file).ReadAll()
+	if err != nil {
+		t.Fatal(err)
+	}
+	facts := map[string]map[string]string{}
+	for _, row := range rows[1:] {
+		fact := map[string]string{}
+		for i, name := range rows[0] {
+			fact[name] = row[i]
+		}
+		facts[fact["id"]] = fact
+	}
+	for _, d := range devices.All() {
+		fact, ok := facts[d.Name]
+		if !ok {
+			t.Errorf("%s is not in the table", d.Name)
+			continue
+		}
+		same := func(column string, got uint64) {
+			want, err := strconv.ParseUint(fact[column], 0, 64)
+			if fact[column] != "" && err != nil {
+				t.Fatalf("%s: %s: %v", d.Name, column, err)
+			}
+			if got != want && (want > 1 || got > 1) {
+				t.Errorf("%s: %s is %#x, want %q", d.Name, column, got, fact[column])
+			}
+		}
+		same("min_align", uint64(d.Align))
+		same("size_granularity", uint64(d.Granularity))
+		same("padding_bytes", uint64(d.Padding))
+		same("max_segment_bytes", uint64(d.SegmentMax))
+		same("max_segments", d.SegmentsMax)
+		boundary := devices.Boundary{}
+		if d.Boundary != nil {
+			boundary = *d.Boundary
+		}
+		same("no_cross_boundary", uint64(boundary.Size))
+		same("boundary_guard", uint64(boundary.Guard))
+		if fact["window_hi"] != "" {
+			reach := d.Reach()
+			if fact["window_space"] == "bus" && len(d.Translate) > 0 {
+				// Memory fills the top of the bus window here.
+				same("window_hi", uint64(1)<<d.AddressBits)
+			} else {
+				same("window_lo", reach.Hull().Lo)
+				same("window_hi", reach.Hull().Hi)
+			}
+		}
+		if d.Contiguous != (fact["phys_contiguous"] == "yes") {
+			t.Errorf("%s: contiguous is %v", d.Name, d.Contiguous)
+		}
+		iommu := map[string]devices.IOMMU{"no": devices.NoIOMMU, "platform": devices.PlatformIOMMU, "yes": devices.AlwaysIOMMU}
+		if d.IOMMU != iommu[fact["iommu"]] {
+			t.Errorf("%s: IOMMU is %s, want %s", d.Name, d.IOMMU, fact["iommu"])
+		}
+		if strings.ReplaceAll(string(d.Coherence), "-", "") != fact["coherence"] {
+			t.Errorf("%s: coherence is %s, want %s", d.Name, d.Coherence, fact["coherence"])
+		}
+		if string(d.Scope) != fact["scope"] || d.Class != fact["class"] || d.Vendor != fact["vendor"] {
+			t.Errorf("%s: scope %s, class %s, vendor %s", d.Name, d.Scope, d.Class, d.Vendor)
+		}
+		if assumed := strings.Contains(fact["assumed_fields"], "coherence"); assumed != slices.Contains(d.Assumed, "coherence") {
+			t.Errorf("%s: coherence assumed: want %v", d.Name, assumed)
+		}
+		for _, source := range strings.Split(fact["source"], "; ") {
+			if !slices.Contains(d.Source, source+", Linux 6.1") {
+				t.Errorf("%s: source %s is missing", d.Name, source)
+			}
+		}
+	}
+}
+
+// TestSchemaWords: the words that the JSON Schema offers are those that are
+// read.
+func TestSchemaWords(t *testing.T) {
+	words := 0
+	for _, of := range []reflect.Type{reflect.TypeFor[devices.Device](), reflect.TypeFor[devices.Boundary]()} {
+		for i := range of.NumField() {
+			field := of.Field(i)
+			for _, option := range strings.Split(field.Tag.Get("jsonschema"), ",") {
+				word, ok := strings.CutPrefix(option, "enum=")
+				if !ok {
+					continue
+				}
+				words++
+				value, ok := reflect.New(field.Type).Interface().(encoding.TextUnmarshaler)
+				if !ok {
+					t.Fatalf("%s cannot be read", field.Name)
+				}
+				if err := value.UnmarshalText([]byte(word)); err != nil {
+					t.Errorf("%s: %v", field.Name, err)
+				}
+				if err := value.UnmarshalText([]byte("no-such-word")); err == nil || !strings.Contains(err.Error(), word) {
+					t.Errorf("%s: %v does not offer %s", field.Name, err, word)
+				}
+			}
+		}
+	}
+	if words == 0 {
+		t.Error("no words")
+	}
+}
+
+func ExampleParse() {
+	list, err := devices.Parse("camera.yaml", []byte(`
+- name: camera
+  address_bits: 32
+  align: 64
+  boundary: {size: 256MiB}
+`))
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	plan, err := devices.Merge(list...)
+	if err != nil {
+		fmt.Println(err)
+		return
+	}
+	fmt.Println(plan.Judge(0x1ffff000, 8192))
+	fmt.Println(plan.Judge(0x20000000, 8192))
+	// Output:
+	// camera must not cross multiples of 256MiB; 8KiB from address 0x1ffff000 cross 0x20000000
+	// usable
+}

@@ -1,0 +1,108 @@
+package devices
+
+import (
+	"math"
+	"math/bits"
+
+	"dmasim/allocator"
+)
+
+// demand is the merged rule for blocks of one order, and the same in the simple
+// fields of a request where these can express it.
+type demand struct {
+	rule   *allocator.Rule
+	simple bool
+	window allocator.Window // if simple: one window without phase, with one bound at most
+}
+
+func newDemand(rule *allocator.Rule) demand {
+	d := demand{rule: rule}
+	if len(rule.Windows) == 1 {
+		d.window = rule.Windows[0]
+		d.simple = d.window.Phase == 0
+		switch bounds := d.window.Bounds; len(bounds) {
+		case 0:
+		case 1:
+			d.simple = d.simple && bounds[0].Phase == 0
+		default:
+			d.simple = false
+		}
+	}
+	return d
+}
+
+// nowhere is a request that no arena can satisfy.
+var nowhere = allocator.Request{Size: math.MaxUint64, Lo: 1}
+
+// Request returns the allocation request for a buffer of payload bytes, at
+// least 1, from a heap whose unit is granule bytes; 0 means 1. Its Size is the
+// payload and the padding, rounded up to the granularity and then to the
+// granule. What rounding adds need not be in reach; see
+// [allocator.Request.Slack]. Dir is left to the caller. Where the size does not
+// fit in 64 bits, the request is one that no arena can satisfy.
+//
+// The rule, where the request needs one, is shared by all requests of the plan:
+// nothing is allocated.
+func (p *Plan) Request(payload, granule uint64) allocator.Request {
+	touched, over := bits.Add64(max(payload, 1), p.Padding, 0)
+	size, fits := roundUp(touched, p.Granularity)
+	if fits {
+		size, fits = roundUp(size, granule)
+	}
+	if over != 0 || !fits {
+		return nowhere
+	}
+	order := p.order(size)
+	if order == orders {
+		return nowhere
+	}
+	d := &p.demands[order]
+	slack := size - touched
+	if request, ok := d.plain(size, slack); ok {
+		return request
+	}
+	return allocator.Request{Size: size, Slack: slack, Rule: d.rule}
+}
+
+// plain returns the demand in the simple fields of a request, if they express
+// it exactly.
+func (d *demand) plain(size, slack uint64) (allocator.Request, bool) {
+	if !d.simple {
+		return allocator.Request{}, false
+	}
+	w := &d.window
+	request := allocator.Request{Size: size, Lo: w.Reach.Lo}
+	if w.Align > 1 {
+		request.Align = w.Align
+	}
+	// The whole block may end behind the reach by the slack.
+	if hi, over := bits.Add64(w.Reach.Hi, slack, 0); over == 0 && hi != math.MaxUint64 {
+		request.Hi = hi
+	}
+	for _, b := range w.Bounds {
+		// The field checks the whole block.
+		if b.Extra < 0 || uint64(b.Extra) != slack {
+			return allocator.Request{}, false
+		}
+		request.Boundary = b.Boundary
+	}
+	return request, true
+}
+
+// order returns the index of the demands on blocks of that size.
+func (p *Plan) order(size uint64) int {
+	if !p.natural {
+		return 0
+	}
+	return bits.Len64(size - 1)
+}
+
+// roundUp returns n rounded up to a multiple of unit, or false if that does not
+// fit in 64 bits. A unit of 0 means 1.
+func roundUp(n, unit uint64) (uint64, bool) {
+	if unit <= 1 || n%unit == 0 {
+		return n, true
+	}
+	up, over := bits.Add64(n, unit-n%unit, 0)
+	return up, over == 0
+}

@@ -1,0 +1,125 @@
+// Package layout holds the tests of the repository's structure: which package
+// may import which.
+package layout
+
+import (
+	"encoding/json"
+	"errors"
+	"io"
+	"os/exec"
+	"strings"
+	"testing"
+)
+
+// pkg is what go list tells of a package.
+type pkg struct {
+	ImportPath string
+	Imports    []string
+	Deps       []string
+}
+
+func packages(t *testing.T) []pkg {
+	t.Helper()
+	cmd := exec.Command("go", "list", "-json=ImportPath,Imports,Deps", "dmasim/...")
+	out, err := cmd.Output()
+	if err != nil {
+		t.Fatalf("go list: %v", err)
+	}
+	var list []pkg
+	for dec := json.NewDecoder(strings.NewReader(string(out))); ; {
+		var p pkg
+		if err := dec.Decode(&p); errors.Is(err, io.EOF) {
+			return list
+		} else if err != nil {
+			t.Fatal(err)
+		}
+		list = append(list, p)
+	}
+}
+
+// layers lists the packages from the top down; imports point downward only. A
+// package belongs to the first layer that is a prefix of its path.
+var layers = []string{
+	"dmasim/cmd",
+	"dmasim/sim/report",
+	"dmasim/sim/scenario",
+	"dmasim/sim/result",
+	"dmasim/sim/metrics",
+	"dmasim/sim/heap",
+	"dmasim/sim",
+	"dmasim/workloads",
+	"dmasim/devices",
+	"dmasim/allocator",
+	"dmasim/internal/shareddata",
+	"dmasim/mem",
+}
+
+// within is the order inside allocator and sim, whose packages the prefix rule
+// does not tell apart.
+var below = map[string][]string{
+	"dmasim/sim/heap":         {"dmasim/sim/metrics", "dmasim/sim$"},
+	"dmasim/allocator/holes":  {"dmasim/allocator$", "dmasim/allocator/ledger", "dmasim/allocator/kernel"},
+	"dmasim/allocator$":       {"dmasim/allocator/ledger", "dmasim/allocator/kernel", "dmasim/allocator/golden"},
+	"dmasim/allocator/ledger": {"dmasim/allocator/kernel", "dmasim/allocator/golden"},
+	"dmasim/allocator/kernel": {"dmasim/allocator/golden"},
+}
+
+func layer(path string) int {
+	for i, prefix := range layers {
+		if path == prefix || strings.HasPrefix(path, prefix+"/") {
+			return i
+		}
+	}
+	return -1
+}
+
+func matches(path, pattern string) bool {
+	if exact, ok := strings.CutSuffix(pattern, "$"); ok {
+		return path == exact
+	}
+	return path == pattern || strings.HasPrefix(path, pattern+"/")
+}
+
+func TestImportsPointDownward(t *testing.T) {
+	for _, p := range packages(t) {
+		from := layer(p.ImportPath)
+		if from < 0 && !strings.HasPrefix(p.ImportPath, "dmasim/internal/") {
+			t.Errorf("%s has no layer: add it to the list", p.ImportPath)
+			continue
+		}
+		for _, imported := range p.Imports {
+			to := layer(imported)
+			// sim and the packages below it share a prefix; heap is below sim.
+			if to >= 0 && to < from && !(p.ImportPath == "dmasim/sim" && imported == "dmasim/sim/heap") {
+				t.Errorf("%s imports %s, which is above it", p.ImportPath, imported)
+			}
+			for lower, uppers := range below {
+				for _, upper := range uppers {
+					if matches(p.ImportPath, lower) && matches(imported, upper) {
+						t.Errorf("%s imports %s, which is above it", p.ImportPath, imported)
+					}
+				}
+			}
+		}
+	}
+}
+
+// TestCoreIsLight holds the core free of what does not fit into a browser page
+// or a board: plotting, command lines, columnar files.
+func TestCoreIsLight(t *testing.T) {
+	heavy := []string{"gonum.org/v1/plot", "github.com/spf13/cobra", "github.com/parquet-go", "net/http"}
+	for _, p := range packages(t) {
+		l := layer(p.ImportPath)
+		core := l > layer("dmasim/sim/result") || p.ImportPath == "dmasim/sim/scenario"
+		if !core || strings.HasPrefix(p.ImportPath, "dmasim/internal") {
+			continue
+		}
+		for _, dep := range p.Deps {
+			for _, h := range heavy {
+				if dep == h || strings.HasPrefix(dep, h+"/") {
+					t.Errorf("%s depends on %s", p.ImportPath, dep)
+				}
+			}
+		}
+	}
+}

@@ -1,0 +1,172 @@
+package heap
+
+import (
+	"fmt"
+	"math"
+
+	"dmasim/allocator"
+	"dmasim/allocator/ledger"
+	"dmasim/devices"
+	"dmasim/mem"
+)
+
+// Config describes a heap.
+type Config struct {
+	Name      string
+	Arena     mem.RangeSet
+	Granule   uint64 // bytes; every buffer is rounded up to it
+	Allocator string // as allocator.New reads it
+	Placement allocator.Dir
+	Aware     bool // the strategy is told what the devices demand
+	Owners    int  // how many clients there are; the ledger counts for each
+	Check     bool // verify every placement; see Heap.Check
+}
+
+// Heap hands out buffers.
+type Heap struct {
+	Config
+	Ledger   *ledger.Ledger
+	strategy allocator.Strategy
+	honours  allocator.Honours
+	broken   error // the first placement that broke its request
+}
+
+// New makes a heap whose whole arena is free.
+func New(cfg Config) (*Heap, error) {
+	cfg.Granule = max(cfg.Granule, 1)
+	strategy, err := allocator.New(cfg.Allocator, allocator.Config{Arena: cfg.Arena, Granule: cfg.Granule})
+	if err != nil {
+		return nil, fmt.Errorf("heap %s: %w", cfg.Name, err)
+	}
+	spec, _, err := allocator.Parse(cfg.Allocator)
+	if err != nil {
+		return nil, fmt.Errorf("heap %s: %w", cfg.Name, err)
+	}
+	return &Heap{Config: cfg, Ledger: ledger.New(cfg.Arena, cfg.Owners), strategy: strategy, honours: spec.Honours}, nil
+}
+
+// Buffer is a live buffer.
+type Buffer struct {
+	Block   allocator.Block
+	Owner   int
+	Payload uint64
+	Waste   Waste
+	handle  ledger.Handle
+}
+
+// Waste is what a buffer reserves beyond its payload, in bytes, by origin.
+type Waste struct {
+	Padding     uint64 // behind the payload, because the hardware overshoots
+	Granularity uint64 // rounding that the devices ask for
+	Granule     uint64 // rounding to the heap's unit
+	Allocator   uint64 // what the strategy adds
+}
+
+// Alloc places a buffer of payload bytes for an owner whose devices demand
+// plan. The cause is allocator.None where it was served; otherwise the
+// diagnosis says why not, and nothing changed.
+func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload uint64) (Buffer, ledger.Diagnosis) {
+	req, waste := h.request(plan, payload)
+	req.Dir = dir
+	if dir == allocator.Natural {
+		req.Dir = h.Placement
+	}
+	block, ok := h.strategy.Alloc(req)
+	if !ok {
+		return Buffer{}, h.Ledger.Diagnose(req)
+	}
+	if h.Config.Check && h.broken == nil {
+		h.broken = h.verify(req, block)
+	}
+	if !h.Aware {
+		if verdict := plan.Judge(block.Addr, payload); !verdict.Usable() {
+			diagnosis := h.Ledger.Diagnose(req)
+			diagnosis.Cause = allocator.Unreachable
+			h.mustFree(block)
+			return Buffer{}, diagnosis
+		}
+	}
+	waste.Allocator = block.Size - req.Size
+	return Buffer{
+		Block: block, Owner: owner, Payload: payload, Waste: waste,
+		handle: h.Ledger.Alloc(block, payload, owner),
+	}, ledger.Diagnosis{}
+}
+
+// Free gives a buffer back. The error is the strategy's or the ledger's: the
+// buffer was not live.
+func (h *Heap) Free(b Buffer) error {
+	if err := h.strategy.Free(b.Block); err != nil {
+		return fmt.Errorf("heap %s: %w", h.Name, err)
+	}
+	if err := h.Ledger.Free(b.handle); err != nil {
+		return fmt.Errorf("heap %s: %w", h.Name, err)
+	}
+	return nil
+}
+
+// Check walks the ledger and returns the first violation of an invariant:
+// overlapping blocks, a block outside the arena, sums that do not agree, or,
+// if Config.Check is set, a placement that broke a request which the strategy
+// declares to honour. It costs time in proportion to the live buffers.
+func (h *Heap) Check() error {
+	if h.broken != nil {
+		return h.broken
+	}
+	return h.Ledger.Check()
+}
+
+// verify says how block breaks the parts of req that the strategy honours.
+func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
+	if block.Size < req.Size {
+		return fmt.Errorf("allocator %s: block of %s for a request of %s", h.Allocator, mem.Size(block.Size), mem.Size(req.Size))
+	}
+	kept := allocator.Request{Size: req.Size}
+	if h.honours&allocator.HonoursAlign != 0 {
+		kept.Align = req.Align
+	}
+	if h.honours&allocator.HonoursWindow != 0 {
+		kept.Lo, kept.Hi = req.Lo, req.Hi
+	}
+	if h.honours&allocator.HonoursBoundary != 0 {
+		kept.Boundary = req.Boundary
+	}
+	if h.honours&allocator.HonoursRule != 0 {
+		kept.Rule, kept.Slack = req.Rule, req.Slack
+	}
+	if at, ok := kept.Place(block.Addr, block.Addr+req.Size, false); !ok || at != block.Addr {
+		return fmt.Errorf("allocator %s: block at %s breaks the request %+v", h.Allocator, mem.Addr(block.Addr), kept)
+	}
+	return nil
+}
+
+// request builds what the strategy is asked, and says what is reserved beyond
+// the payload. Sizes that do not fit in 64 bits become the largest there is,
+// which no arena holds.
+func (h *Heap) request(plan *devices.Plan, payload uint64) (allocator.Request, Waste) {
+	if !h.Aware {
+		req := allocator.Request{Size: roundUp(payload, h.Granule)}
+		return req, Waste{Granule: req.Size - payload}
+	}
+	req := plan.Request(payload, h.Granule)
+	padded := payload + plan.Padding
+	whole := roundUp(padded, plan.Granularity)
+	return req, Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
+}
+
+func roundUp(n, unit uint64) uint64 {
+	if unit <= 1 || n%unit == 0 {
+		return n
+	}
+	if n > math.MaxUint64-unit {
+		return math.MaxUint64
+	}
+	return n + unit - n%unit
+}
+
+// mustFree undoes an allocation of this very call.
+func (h *Heap) mustFree(block allocator.Block) {
+	if err := h.strategy.Free(block); err != nil {
+		panic(fmt.Sprintf("heap %s: allocator %s does not take back the block it just gave: %v", h.Name, h.Allocator, err))
+	}
+}

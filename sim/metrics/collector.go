@@ -1,0 +1,357 @@
+package metrics
+
+import (
+	"cmp"
+	"slices"
+	"time"
+
+	"dmasim/allocator"
+	"dmasim/mem"
+	"dmasim/sim"
+	"dmasim/sim/heap"
+	"dmasim/workloads"
+)
+
+const (
+	// gridSamples is the number of intervals of a run of known duration.
+	gridSamples = 512
+	// maxSamples is the number of samples at which a series of unknown length
+	// is thinned.
+	maxSamples = 2 * gridSamples
+	// maxFailures is the number of failures kept with their figures.
+	maxFailures = 1000
+	// unusableShare divides a heap's capacity to give the size of the unusable
+	// index, where the scenario names none.
+	unusableShare = 256
+)
+
+// Collector is an observer that measures one simulation.
+type Collector struct {
+	cfg      sim.Config
+	heaps    []*heapMeter
+	clients  []ClientTotals
+	causes   [][]uint64 // by client, then cause
+	failures []Failure
+	now      time.Duration
+	events   uint64
+
+	grid       time.Duration // between samples, where the duration is known
+	next       time.Duration
+	stride     uint64 // otherwise: events between samples
+	untilNext  uint64
+	sampleTime []time.Duration
+	samples    [][]Sample // by heap
+}
+
+// heapMeter integrates one heap over time.
+type heapMeter struct {
+	heap         *heap.Heap
+	unusableSize uint64
+	reaches      []reach
+	demand       []int      // by client: the watch of what its devices reach together, -1 without any
+	waste        heap.Waste // of all live buffers
+	failures     uint64
+	peak         uint64 // of reserved, since the last sample
+	area         areas
+	pixels       pixels
+}
+
+// areas are integrals over time in bytes (or blocks) × nanoseconds.
+type areas struct {
+	requested, reserved, blocks              float64
+	padding, granularity, granule, allocator float64
+}
+
+// reach is a device that a heap's clients use.
+type reach struct {
+	device int
+	window mem.RangeSet // the device's reach in the arena
+	watch  int          // its number in the ledger
+}
+
+// NewCollector makes a collector for a simulation of cfg and makes it observe
+// the simulation.
+func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
+	c := &Collector{cfg: cfg, stride: 1, untilNext: 1}
+	if cfg.Duration > 0 {
+		c.grid = max(cfg.Duration/gridSamples, 1)
+		c.next = c.grid
+	}
+	c.causes = make([][]uint64, len(cfg.Clients))
+	for i, client := range cfg.Clients {
+		names := []string{}
+		for _, d := range client.Devices {
+			names = append(names, cfg.Devices[d].Name)
+		}
+		c.clients = append(c.clients, ClientTotals{Name: client.Name, Devices: names, Heap: cfg.Heaps[client.Heap].Name})
+		c.causes[i] = make([]uint64, len(allocator.Causes())+1)
+	}
+	c.samples = make([][]Sample, len(cfg.Heaps))
+	for i, h := range s.Heaps() {
+		c.heaps = append(c.heaps, newHeapMeter(cfg, i, h))
+	}
+	s.Observe(c)
+	c.sample(0)
+	return c
+}
+
+// Advance implements sim.Observer: what held until now is added up, and sampled
+// where grid points lie before now.
+func (c *Collector) Advance(now time.Duration) {
+	for c.grid > 0 && c.next <= now && c.next <= c.cfg.Duration {
+		c.integrate(c.next)
+		c.sample(c.next)
+		c.next += c.grid
+	}
+	c.integrate(now)
+}
+
+func (c *Collector) integrate(now time.Duration) {
+	span := float64(now - c.now)
+	if span <= 0 {
+		return
+	}
+	c.now = now
+	for _, m := range c.heaps {
+		m.area.requested += span * float64(m.heap.Ledger.Requested())
+		m.area.reserved += span * float64(m.heap.Ledger.Reserved())
+		m.area.blocks += span * float64(m.heap.Ledger.Blocks())
+		m.area.padding += span * float64(m.waste.Padding)
+		m.area.granularity += span * float64(m.waste.Granularity)
+		m.area.granule += span * float64(m.waste.Granule)
+		m.area.allocator += span * float64(m.waste.Allocator)
+	}
+}
+
+// Event implements sim.Observer.
+func (c *Collector) Event(e *sim.Event) {
+	c.events++
+	m := c.heaps[e.Heap]
+	if e.Kind == workloads.Alloc {
+		c.countRequest(m, e)
+	} else {
+		m.waste = sub(m.waste, e.Buffer.Waste)
+	}
+	m.peak = max(m.peak, m.heap.Ledger.Reserved())
+	if c.grid > 0 {
+		return
+	}
+	if c.untilNext--; c.untilNext == 0 {
+		c.sample(e.At)
+		if len(c.sampleTime) >= maxSamples {
+			c.thin()
+		}
+		c.untilNext = c.stride
+	}
+}
+
+func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
+	client := &c.clients[e.Client]
+	client.Requests++
+	client.RequestedBytes += mem.Size(e.Size)
+	cause := e.Diagnosis.Cause
+	if cause == allocator.None {
+		m.waste = add(m.waste, e.Buffer.Waste)
+		return
+	}
+	client.Failures++
+	client.FailedBytes += mem.Size(e.Size)
+	c.causes[e.Client][cause]++
+	m.failures++
+	if len(c.failures) < maxFailures {
+		c.failures = append(c.failures, c.failure(e))
+	}
+}
+
+func (c *Collector) failure(e *sim.Event) Failure {
+	d := &e.Diagnosis
+	m := c.heaps[e.Heap]
+	var polluted uint64
+	if w := m.demand[e.Client]; w >= 0 {
+		polluted = m.heap.Ledger.Polluted(w)
+	}
+	return Failure{
+		At: e.At, Op: e.Number,
+		Client: c.clients[e.Client].Name, Heap: c.cfg.Heaps[e.Heap].Name,
+		Size: mem.Size(e.Size), Reserve: mem.Size(d.Size), Cause: d.Cause,
+		Free: mem.Size(d.Free), InReach: mem.Size(d.FreeInReach), Largest: mem.Size(d.Largest),
+		Polluted: mem.Size(polluted),
+	}
+}
+
+func add(a, b heap.Waste) heap.Waste {
+	return heap.Waste{
+		Padding: a.Padding + b.Padding, Granularity: a.Granularity + b.Granularity,
+		Granule: a.Granule + b.Granule, Allocator: a.Allocator + b.Allocator,
+	}
+}
+
+func sub(a, b heap.Waste) heap.Waste {
+	return heap.Waste{
+		Padding: a.Padding - b.Padding, Granularity: a.Granularity - b.Granularity,
+		Granule: a.Granule - b.Granule, Allocator: a.Allocator - b.Allocator,
+	}
+}
+
+// thin drops every second sample and samples half as often from here on.
+func (c *Collector) thin() {
+	keep := (len(c.sampleTime) + 1) / 2
+	for i := range keep {
+		c.sampleTime[i] = c.sampleTime[2*i]
+	}
+	c.sampleTime = c.sampleTime[:keep]
+	for h, series := range c.samples {
+		for i := range keep {
+			kept := series[2*i]
+			if i > 0 {
+				kept.Peak = max(kept.Peak, series[2*i-1].Peak)
+			}
+			series[i] = kept
+		}
+		c.samples[h] = series[:keep]
+		c.heaps[h].pixels.thin()
+	}
+	c.stride *= 2
+}
+
+// sample records the state of every heap at an instant.
+func (c *Collector) sample(at time.Duration) {
+	c.sampleTime = append(c.sampleTime, at)
+	for i, m := range c.heaps {
+		c.samples[i] = append(c.samples[i], m.sample(at, i))
+		m.pixels.add(m.heap.Ledger)
+	}
+}
+
+func (m *heapMeter) sample(at time.Duration, number int) Sample {
+	l := m.heap.Ledger
+	s := Sample{
+		At: at, Heap: number,
+		Requested: l.Requested(), Reserved: l.Reserved(), Peak: max(m.peak, l.Reserved()),
+		Blocks: l.Blocks(), Failures: m.failures,
+	}
+	m.peak = l.Reserved()
+	free := FreeSpace{Size: m.unusableSize}
+	parts := make([]FreeSpace, len(m.reaches))
+	for i := range parts {
+		parts[i].Size = m.unusableSize
+	}
+	for hole := range l.Holes() {
+		free.Add(hole)
+		for i := range m.reaches {
+			for _, r := range m.reaches[i].window {
+				parts[i].Add(hole.Intersect(r))
+			}
+		}
+	}
+	s.Free, s.Largest, s.Holes, s.Unusable = free.Free, free.Largest, free.Holes, free.UnusableIndex()
+	for i, r := range m.reaches {
+		s.Reaches = append(s.Reaches, ReachSample{
+			Free: parts[i].Free, Largest: parts[i].Largest,
+			Polluted: l.Polluted(r.watch), Unusable: parts[i].UnusableIndex(),
+		})
+	}
+	return s
+}
+
+// Run returns everything measured. Call it when the simulation has ended; the
+// collector must not be used afterwards.
+func (c *Collector) Run() Run {
+	end := c.now
+	if c.grid == 0 && c.sampleTime[len(c.sampleTime)-1] < end {
+		c.sample(end)
+	}
+	run := Run{
+		Summary:  Summary{Duration: end, Events: c.events, Clients: c.clients},
+		Failures: c.failures,
+	}
+	if len(c.failures) > 0 {
+		run.Summary.First = &c.failures[0]
+	}
+	for i := range c.clients {
+		c.clients[i].Causes = map[string]uint64{}
+		for _, cause := range allocator.Causes() {
+			if n := c.causes[i][cause]; n > 0 {
+				c.clients[i].Causes[cause.String()] = n
+			}
+		}
+	}
+	for i, m := range c.heaps {
+		run.Summary.Heaps = append(run.Summary.Heaps, c.heapTotals(i, m, end))
+		run.Samples = append(run.Samples, c.samples[i]...)
+		windows := make([]mem.RangeSet, len(m.reaches))
+		for j, r := range m.reaches {
+			windows[j] = r.window
+		}
+		run.Maps = append(run.Maps, Map{
+			Heap: i, Hull: m.pixels.hull, Arena: m.heap.Arena, Reaches: windows, Rows: m.pixels.rows,
+			Times: c.sampleTime, Cells: m.pixels.cells,
+		})
+	}
+	slices.SortStableFunc(run.Samples, func(a, b Sample) int { return cmp.Compare(a.At, b.At) })
+	return run
+}
+
+func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) HeapTotals {
+	l := m.heap.Ledger
+	span := max(float64(end), 1)
+	t := HeapTotals{
+		Name: m.heap.Name, Allocator: m.heap.Allocator, Aware: m.heap.Aware, Capacity: mem.Size(l.Capacity()),
+		MeanRequested: m.area.requested / span, MeanReserved: m.area.reserved / span, MeanBlocks: m.area.blocks / span,
+		PeakReserved: mem.Size(l.PeakReserved()), PeakRequested: mem.Size(l.PeakRequested()),
+		Internal: Internal{
+			Padding: m.area.padding / span, Granularity: m.area.granularity / span,
+			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
+		},
+		UnusableSize: mem.Size(m.unusableSize),
+	}
+	if l.HighWater() > 0 {
+		t.HighWater = mem.Size(l.HighWater() - m.heap.Arena.Hull().Lo)
+	}
+	for _, r := range m.reaches {
+		t.Reaches = append(t.Reaches, ReachTotals{
+			Device: c.cfg.Devices[r.device].Name, Capacity: mem.Size(r.window.Size()),
+		})
+	}
+	var weight float64
+	for i, s := range c.samples[number] {
+		w := 1.0 // if no time passes, every sample counts the same
+		if end > 0 {
+			w = float64(c.until(i, end) - c.sampleTime[i])
+		}
+		weight += w
+		index := LargestFreeIndex(s.Free, s.Largest)
+		t.MeanHoles += w * float64(s.Holes)
+		t.MeanLargestFreeIndex += w * index
+		t.WorstLargestFreeIndex = max(t.WorstLargestFreeIndex, index)
+		t.MeanUnusable += w * s.Unusable
+		for j, r := range s.Reaches {
+			index := LargestFreeIndex(r.Free, r.Largest)
+			t.Reaches[j].MeanFree += w * float64(r.Free)
+			t.Reaches[j].MeanPolluted += w * float64(r.Polluted)
+			t.Reaches[j].MeanLargestFreeIndex += w * index
+			t.Reaches[j].WorstLargestFreeIndex = max(t.Reaches[j].WorstLargestFreeIndex, index)
+			t.Reaches[j].MeanUnusable += w * r.Unusable
+		}
+	}
+	if weight > 0 {
+		for _, mean := range []*float64{&t.MeanHoles, &t.MeanLargestFreeIndex, &t.MeanUnusable} {
+			*mean /= weight
+		}
+		for j := range t.Reaches {
+			r := &t.Reaches[j]
+			for _, mean := range []*float64{&r.MeanFree, &r.MeanPolluted, &r.MeanLargestFreeIndex, &r.MeanUnusable} {
+				*mean /= weight
+			}
+		}
+	}
+	return t
+}
+
+// until returns the time up to which sample i stands for the state.
+func (c *Collector) until(i int, end time.Duration) time.Duration {
+	if i+1 < len(c.sampleTime) {
+		return c.sampleTime[i+1]
+	}
+	return end
+}

@@ -1,0 +1,15 @@
+// Package metrics measures a simulation: an observer that keeps counters and
+// time integrals per event, and takes a sample of the free space at a bounded
+// number of instants.
+//
+// Every event costs a constant number of additions. What needs a walk of memory
+// (the largest run, indices, pollution, the memory map) is computed at samples
+// only, and at failures, where the diagnosis needs it anyway. Series have a
+// bounded length: where the duration is known, samples lie on a regular grid;
+// otherwise every n-th event is sampled, and n doubles whenever the series is
+// full. A sample also holds the largest reservation since the one before it,
+// so that thinning loses no peak.
+//
+// The scalar measures of fragmentation in index.go are pure functions of the
+// sizes of holes; docs and tests give their worked values.
+package metrics

@@ -1,0 +1,128 @@
+package result
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"maps"
+	"os"
+	"path/filepath"
+	"slices"
+)
+
+// Read reads the result in dir. It is [ErrNotResult] if there is none, and
+// [ErrDamaged] if a file is missing, is not the one that was written, or
+// contradicts another.
+func Read(dir string) (*Result, error) {
+	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, fmt.Errorf("%s has no %s: %w", dir, manifestName, ErrNotResult)
+	}
+	if err != nil {
+		return nil, fmt.Errorf("read result: %w", err)
+	}
+	r := new(Result)
+	if err := json.Unmarshal(data, &r.Manifest); err != nil {
+		return nil, fmt.Errorf("%s: %s: %w: %w", dir, manifestName, err, ErrNotResult)
+	}
+	if r.Manifest.Kind != Kind {
+		return nil, fmt.Errorf("%s: %s is of another program: %w", dir, manifestName, ErrNotResult)
+	}
+	if r.Manifest.Format != Format {
+		return nil, fmt.Errorf("result %s is in format %d, this program reads format %d", dir, r.Manifest.Format, Format)
+	}
+	if err := r.read(dir); err != nil {
+		return nil, fmt.Errorf("result %s: %w", dir, err)
+	}
+	return r, nil
+}
+
+// read verifies every file that the manifest names and fills in r.
+func (r *Result) read(dir string) error {
+	contents := map[string][]byte{"scenario.yaml": nil, "summary.json": nil, "samples.csv": nil,
+		"reaches.csv": nil, "failures.csv": nil, "map.csv": nil}
+	for _, name := range slices.Sorted(maps.Keys(contents)) {
+		if r.Manifest.Files[name] == "" {
+			return damaged(name, errors.New("the manifest does not name it"))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(r.Manifest.Files)) {
+		_, keep := contents[name]
+		data, err := verify(dir, name, r.Manifest.Files[name], keep)
+		if err != nil {
+			return err
+		}
+		if keep {
+			contents[name] = data
+		}
+	}
+	r.Scenario = contents["scenario.yaml"]
+	var err error
+	if r.Variants, err = readSummary(contents["summary.json"]); err != nil {
+		return damaged("summary.json", err)
+	}
+	if err := r.Check(); err != nil {
+		return damaged("summary.json", err)
+	}
+	tables := newTableReader(r.Variants)
+	for _, table := range []struct {
+		name string
+		read func([]byte) error
+	}{
+		{"samples.csv", tables.samples},
+		{"reaches.csv", tables.reaches},
+		{"failures.csv", tables.failures},
+		{"map.csv", tables.maps},
+	} {
+		if err := table.read(contents[table.name]); err != nil {
+			return damaged(table.name, err)
+		}
+	}
+	host, err := os.ReadFile(filepath.Join(dir, hostName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if err := json.Unmarshal(host, &r.Host); err != nil {
+		return damaged(hostName, err)
+	}
+	return nil
+}
+
+// verify compares a file with its SHA-256 and returns its content if keep.
+func verify(dir, name, want string, keep bool) ([]byte, error) {
+	local, err := filepath.Localize(name)
+	if err != nil {
+		return nil, damaged(name, errors.New("not a name of a file below the result"))
+	}
+	f, err := os.Open(filepath.Join(dir, local))
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil, damaged(name, errors.New("missing"))
+	}
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	hash := sha256.New()
+	var data []byte
+	if keep {
+		data, err = io.ReadAll(io.TeeReader(f, hash))
+	} else {
+		_, err = io.Copy(hash, f)
+	}
+	if err != nil {
+		return nil, err
+	}
+	if got := hex.EncodeToString(hash.Sum(nil)); got != want {
+		return nil, damaged(name, fmt.Errorf("changed since it was written: SHA-256 is %s, the manifest says %s", got, want))
+	}
+	return data, nil
+}
+
+func damaged(name string, why error) error { return fmt.Errorf("%w: %s: %w", ErrDamaged, name, why) }

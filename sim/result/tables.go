@@ -1,0 +1,295 @@
+package result
+
+import (
+	"bytes"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"dmasim/mem"
+	"dmasim/sim/metrics"
+)
+
+var (
+	sampleColumns = []string{"variant", "heap", "time_s", "requested_bytes", "reserved_bytes", "free_bytes",
+		"peak_reserved_bytes", "largest_free_bytes", "holes", "blocks", "unusable_share", "failures"}
+	reachColumns = []string{"variant", "heap", "time_s", "device", "free_bytes", "largest_free_bytes",
+		"polluted_bytes", "unusable_share"}
+	failureColumns = []string{"variant", "time_s", "op", "client", "heap", "size_bytes", "reserve_bytes", "cause",
+		"free_bytes", "free_in_reach_bytes", "largest_run_in_reach_bytes", "polluted_bytes"}
+	mapColumns = []string{"variant", "heap", "time_s", "cells"}
+)
+
+// writeTable writes a CSV file: the columns, then what rows emits.
+func writeTable(w io.Writer, columns []string, rows func(emit func(fields ...string))) error {
+	table := csv.NewWriter(w)
+	if err := table.Write(columns); err != nil {
+		return err
+	}
+	var failed error
+	rows(func(fields ...string) {
+		if failed == nil {
+			failed = table.Write(fields)
+		}
+	})
+	if failed != nil {
+		return failed
+	}
+	table.Flush()
+	return table.Error()
+}
+
+func writeSamples(w io.Writer, variants []Variant) error {
+	return writeTable(w, sampleColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, s := range v.Run.Samples {
+				emit(v.Name, v.Run.Summary.Heaps[s.Heap].Name, seconds(s.At),
+					number(s.Requested), number(s.Reserved), number(s.Free), number(s.Peak), number(s.Largest),
+					strconv.Itoa(s.Holes), strconv.Itoa(s.Blocks), share(s.Unusable), number(s.Failures))
+			}
+		}
+	})
+}
+
+func writeReaches(w io.Writer, variants []Variant) error {
+	return writeTable(w, reachColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, s := range v.Run.Samples {
+				heap := &v.Run.Summary.Heaps[s.Heap]
+				for i, r := range s.Reaches {
+					emit(v.Name, heap.Name, seconds(s.At), heap.Reaches[i].Device,
+						number(r.Free), number(r.Largest), number(r.Polluted), share(r.Unusable))
+				}
+			}
+		}
+	})
+}
+
+func writeFailures(w io.Writer, variants []Variant) error {
+	return writeTable(w, failureColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, f := range v.Run.Failures {
+				emit(v.Name, seconds(f.At), number(f.Op), f.Client, f.Heap, number(f.Size), number(f.Reserve),
+					f.Cause.String(), number(f.Free), number(f.InReach), number(f.Largest), number(f.Polluted))
+			}
+		}
+	})
+}
+
+func writeMaps(w io.Writer, variants []Variant) error {
+	return writeTable(w, mapColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, m := range v.Run.Maps {
+				for i, at := range m.Times {
+					emit(v.Name, v.Run.Summary.Heaps[m.Heap].Name, seconds(at), formatCells(m.Cells[i*m.Rows:(i+1)*m.Rows]))
+				}
+			}
+		}
+	})
+}
+
+// A tableReader finds the variants and heaps that rows name.
+type tableReader struct {
+	variants []Variant
+	byName   map[string]int
+	heaps    []map[string]int // of each variant
+}
+
+// newTableReader reads tables about variants, whose summaries are known.
+func newTableReader(variants []Variant) *tableReader {
+	t := &tableReader{variants: variants, byName: make(map[string]int), heaps: make([]map[string]int, len(variants))}
+	for i, v := range variants {
+		t.byName[v.Name] = i
+		t.heaps[i] = make(map[string]int)
+		for j, h := range v.Run.Summary.Heaps {
+			t.heaps[i][h.Name] = j
+		}
+	}
+	return t
+}
+
+func (t *tableReader) samples(data []byte) error {
+	return t.each(data, sampleColumns, func(run *metrics.Run, heaps map[string]int, r *row) {
+		run.Samples = append(run.Samples, metrics.Sample{
+			Heap: r.heap(heaps), At: r.seconds(),
+			Requested: r.number(), Reserved: r.number(), Free: r.number(), Peak: r.number(), Largest: r.number(),
+			Holes: r.count(), Blocks: r.count(), Unusable: r.share(), Failures: r.number(),
+		})
+	})
+}
+
+// reaches adds the rows of reaches.csv to the samples, which have the same
+// order.
+func (t *tableReader) reaches(data []byte) error {
+	next := make([]int, len(t.variants)) // the sample of each variant that rows are added to
+	err := t.each(data, reachColumns, func(run *metrics.Run, heaps map[string]int, r *row) {
+		heap, at, device := r.heap(heaps), r.seconds(), r.text()
+		reach := metrics.ReachSample{Free: r.number(), Largest: r.number(), Polluted: r.number(), Unusable: r.share()}
+		if r.err != nil {
+			return
+		}
+		i := &next[r.variant]
+		for *i < len(run.Samples) && len(run.Samples[*i].Reaches) == len(run.Summary.Heaps[run.Samples[*i].Heap].Reaches) {
+			*i++
+		}
+		if *i == len(run.Samples) {
+			r.err = fmt.Errorf("more rows than samples.csv has instants")
+			return
+		}
+		s := &run.Samples[*i]
+		if s.Heap != heap || s.At != at || run.Summary.Heaps[heap].Reaches[len(s.Reaches)].Device != device {
+			r.err = fmt.Errorf("heap, instant and device are not those that samples.csv has next")
+			return
+		}
+		s.Reaches = append(s.Reaches, reach)
+	})
+	if err != nil {
+		return err
+	}
+	for _, v := range t.variants {
+		for _, s := range v.Run.Samples {
+			if len(s.Reaches) != len(v.Run.Summary.Heaps[s.Heap].Reaches) {
+				return fmt.Errorf("variant %q: no rows for the devices at %v", v.Name, s.At)
+			}
+		}
+	}
+	return nil
+}
+
+func (t *tableReader) failures(data []byte) error {
+	return t.each(data, failureColumns, func(run *metrics.Run, _ map[string]int, r *row) {
+		f := metrics.Failure{At: r.seconds(), Op: r.number(), Client: r.text(), Heap: r.text(),
+			Size: mem.Size(r.number()), Reserve: mem.Size(r.number())}
+		if err := f.Cause.UnmarshalText([]byte(r.text())); err != nil && r.err == nil {
+			r.err = err
+		}
+		f.Free, f.InReach = mem.Size(r.number()), mem.Size(r.number())
+		f.Largest, f.Polluted = mem.Size(r.number()), mem.Size(r.number())
+		run.Failures = append(run.Failures, f)
+	})
+}
+
+func (t *tableReader) maps(data []byte) error {
+	return t.each(data, mapColumns, func(run *metrics.Run, heaps map[string]int, r *row) {
+		heap, at, cells := r.heap(heaps), r.seconds(), r.text()
+		if r.err != nil {
+			return
+		}
+		i := slices.IndexFunc(run.Maps, func(m metrics.Map) bool { return m.Heap == heap })
+		if i < 0 {
+			r.err = fmt.Errorf("the summary has no map of this heap")
+			return
+		}
+		m := &run.Maps[i]
+		m.Times = append(m.Times, at)
+		m.Cells, r.err = appendCells(m.Cells, cells, m.Rows, len(run.Summary.Clients))
+	})
+}
+
+// each calls read for every row of a table, with the run and the heaps of its
+// variant. The errors name the line.
+func (t *tableReader) each(data []byte, columns []string, read func(run *metrics.Run, heaps map[string]int, r *row)) error {
+	table := csv.NewReader(bytes.NewReader(data))
+	table.FieldsPerRecord = len(columns)
+	table.ReuseRecord = true
+	head, err := table.Read()
+	if err != nil {
+		return err
+	}
+	if !slices.Equal(head, columns) {
+		return fmt.Errorf("line 1: columns are %s, want %s", strings.Join(head, ","), strings.Join(columns, ","))
+	}
+	for {
+		fields, err := table.Read()
+		if err == io.EOF {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		r := row{fields: fields, columns: columns}
+		name := r.text()
+		var ok bool
+		if r.variant, ok = t.byName[name]; !ok {
+			r.err = fmt.Errorf("unknown variant %q", name)
+		} else {
+			read(&t.variants[r.variant].Run, t.heaps[r.variant], &r)
+		}
+		if r.err != nil {
+			line, _ := table.FieldPos(0)
+			return fmt.Errorf("line %d: %w", line, r.err)
+		}
+	}
+}
+
+// A row is read field by field; its first error stays.
+type row struct {
+	fields, columns []string
+	next            int
+	variant         int
+	err             error
+}
+
+func (r *row) text() string {
+	r.next++
+	return r.fields[r.next-1]
+}
+
+// parse reads the next field with read.
+func parse[T any](r *row, read func(string) (T, error)) T {
+	text := r.text()
+	v, err := read(text)
+	if err != nil && r.err == nil {
+		r.err = fmt.Errorf("%s is %q", r.columns[r.next-1], text)
+	}
+	return v
+}
+
+func (r *row) number() uint64 {
+	return parse(r, func(s string) (uint64, error) { return strconv.ParseUint(s, 10, 64) })
+}
+func (r *row) count() int { return parse(r, strconv.Atoi) }
+func (r *row) share() float64 {
+	return parse(r, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
+}
+func (r *row) seconds() time.Duration { return parse(r, parseSeconds) }
+
+func (r *row) heap(heaps map[string]int) int {
+	return parse(r, func(s string) (int, error) {
+		i, ok := heaps[s]
+		if !ok {
+			return 0, fmt.Errorf("unknown heap")
+		}
+		return i, nil
+	})
+}
+
+func number[T ~uint64](v T) string { return strconv.FormatUint(uint64(v), 10) }
+func share(v float64) string       { return strconv.FormatFloat(v, 'g', -1, 64) }
+
+// seconds prints d in seconds, exactly.
+func seconds(d time.Duration) string {
+	sign := ""
+	ns := uint64(d)
+	if d < 0 {
+		sign, ns = "-", -ns
+	}
+	text := sign + strconv.FormatUint(ns/1e9, 10)
+	if fraction := ns % 1e9; fraction != 0 {
+		text += "." + strings.TrimRight(fmt.Sprintf("%09d", fraction), "0")
+	}
+	return text
+}
+
+// parseSeconds reads what seconds prints.
+func parseSeconds(text string) (time.Duration, error) {
+	d, err := time.ParseDuration(text + "s")
+	if err == nil && seconds(d) != text {
+		err = fmt.Errorf("seconds %q: want %s", text, seconds(d))
+	}
+	return d, err
+}

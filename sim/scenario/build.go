@@ -1,0 +1,46 @@
+package scenario
+
+import (
+	"fmt"
+	"slices"
+
+	"dmasim/sim"
+	"dmasim/workloads"
+)
+
+// Build returns the simulation's configuration with fresh sources, which serve
+// one run. The seed is Spec.Seed, or another one for a replication. The error
+// is about what lies outside the scenario: a trace that cannot be read.
+func (v *Variant) Build(seed uint64) (sim.Config, error) {
+	cfg := v.config
+	cfg.Inputs = slices.Clone(cfg.Inputs)
+	for i := range v.Spec.Workloads {
+		w := &v.Spec.Workloads[i]
+		source, err := v.source(i, seed)
+		if err != nil {
+			return sim.Config{}, fmt.Errorf("workload %s: %w", w.Name, err)
+		}
+		cfg.Inputs[i].Source = source
+	}
+	return cfg, nil
+}
+
+func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
+	w := &v.Spec.Workloads[workload]
+	if w.Trace != nil {
+		return v.traces[workload].Replay(w.Trace.options())
+	}
+	return workloads.NewChurn(w.churnConfig(seed))
+}
+
+func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
+	config := workloads.ChurnConfig{
+		Name: w.Name, Seed: seed, Interarrival: workloads.Distribution(w.Churn.Every), Count: w.Churn.Count,
+	}
+	for _, c := range w.Churn.Clients {
+		config.Clients = append(config.Clients, workloads.ChurnClient{
+			Weight: c.Weight, Size: (*workloads.Distribution)(c.Size), Lifetime: (*workloads.Distribution)(c.Lifetime),
+		})
+	}
+	return config
+}

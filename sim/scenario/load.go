@@ -1,0 +1,188 @@
+package scenario
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"reflect"
+	"slices"
+
+	"dmasim/sim"
+	"dmasim/workloads/trace"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// Scenario is a scenario file that was read and found right.
+type Scenario struct {
+	Name        string
+	Description string
+	Variants    []Variant // what to run; never empty
+
+	base     Variant
+	explicit bool // the file lists its variants
+}
+
+// Variant is one system and its work, complete.
+type Variant struct {
+	Name        string
+	Description string
+	Spec        Spec // no default is left open; for reading
+
+	file   string
+	root   *yaml.Node
+	config sim.Config             // all but the sources
+	traces map[int]*trace.Problem // by workload
+}
+
+// onlyVariant is the name of the variant of a scenario that lists none.
+const onlyVariant = "run"
+
+// Load reads a scenario file. Mistakes in it are reported as an [*Error].
+func Load(path string) (*Scenario, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, fmt.Errorf("load scenario: %w", err)
+	}
+	defer f.Close()
+	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	if err != nil {
+		return nil, fmt.Errorf("load scenario: %w", err)
+	}
+	return Parse(path, data)
+}
+
+// Find loads the file of that path if there is one, else the embedded scenario
+// of that name. The error of neither wraps fs.ErrNotExist.
+func Find(pathOrName string) (*Scenario, error) {
+	_, err := os.Stat(pathOrName)
+	if err == nil || !errors.Is(err, fs.ErrNotExist) {
+		return Load(pathOrName)
+	}
+	return Open(pathOrName)
+}
+
+// Parse reads a scenario from data. file is its path: errors begin with it, and
+// traces are looked for from its folder. Mistakes are reported as an [*Error].
+func Parse(file string, data []byte) (*Scenario, error) {
+	root, err := parse(file, data)
+	if err != nil {
+		return nil, err
+	}
+	d := &decoder{file: file}
+	var written File
+	d.decode(root, reflect.ValueOf(&written).Elem())
+	if err := first(d.errs); err != nil {
+		return nil, err
+	}
+	d.checkNames(root, "variants", len(written.Variants))
+	if err := first(d.errs); err != nil {
+		return nil, err
+	}
+
+	base, err := newVariant(file, withoutVariants(root))
+	if err != nil {
+		return nil, err
+	}
+	s := &Scenario{Name: base.Spec.Name, Description: base.Spec.Description, base: base, explicit: len(written.Variants) > 0}
+	if !s.explicit {
+		only := base
+		only.Name = onlyVariant
+		s.Variants = []Variant{only}
+	}
+	for _, o := range written.Variants {
+		v, err := base.override(o)
+		if err != nil {
+			return nil, err
+		}
+		s.Variants = append(s.Variants, v)
+	}
+	return s, nil
+}
+
+// Variant returns the variant of that name, or nil.
+func (s *Scenario) Variant(name string) *Variant {
+	i := slices.IndexFunc(s.Variants, func(v Variant) bool { return v.Name == name })
+	if i < 0 {
+		return nil
+	}
+	return &s.Variants[i]
+}
+
+// With returns the variant with one more value set: path as in a scenario's
+// variants ("heaps.main.allocator"), text as it would stand in the file. The
+// error is an [*Error] whose File is the setting where it is to blame.
+func (v *Variant) With(path, text string) (Variant, error) {
+	setting := clip(path + "=" + text)
+	value, err := parse(setting, []byte(text))
+	if err != nil {
+		return Variant{}, err
+	}
+	root, err := override(setting, v.root, path, &yaml.Node{}, unplaced(value))
+	if err != nil {
+		return Variant{}, err
+	}
+	changed, err := newVariant(v.file, root)
+	var mistake *Error
+	if errors.As(err, &mistake) && mistake.Line == 0 {
+		mistake.File = setting
+	}
+	changed.Name, changed.Description = v.Name, v.Description
+	return changed, err
+}
+
+// unplaced takes the positions off a tree that is not from the scenario file.
+func unplaced(n *yaml.Node) *yaml.Node {
+	n.Line, n.Column = 0, 0
+	for _, c := range n.Content {
+		unplaced(c)
+	}
+	return n
+}
+
+func (v *Variant) override(o Override) (Variant, error) {
+	root := v.root
+	if set := o.Set.node; set != nil {
+		for i := 0; i+1 < len(set.Content); i += 2 {
+			var err error
+			root, err = override(v.file, root, set.Content[i].Value, set.Content[i], set.Content[i+1])
+			if err != nil {
+				return Variant{}, err
+			}
+		}
+	}
+	changed, err := newVariant(v.file, root)
+	changed.Name, changed.Description = o.Name, o.Description
+	return changed, err
+}
+
+// newVariant decodes, completes and checks what root says.
+func newVariant(file string, root *yaml.Node) (Variant, error) {
+	v := Variant{file: file, root: root}
+	d := &decoder{file: file}
+	d.decode(root, reflect.ValueOf(&v.Spec).Elem())
+	if err := first(d.errs); err != nil {
+		return Variant{}, err
+	}
+	v.Spec.complete(filepath.Dir(file))
+	v.traces = map[int]*trace.Problem{}
+	c := checker{decoder: d, root: root, spec: &v.Spec, traces: v.traces}
+	v.config = c.check()
+	if err := first(d.errs); err != nil {
+		return Variant{}, err
+	}
+	return v, nil
+}
+
+func withoutVariants(root *yaml.Node) *yaml.Node {
+	i := keyIndex(root, "variants")
+	if i < 0 {
+		return root
+	}
+	rest := *root
+	rest.Content = slices.Concat(root.Content[:i], root.Content[i+2:])
+	return &rest
+}

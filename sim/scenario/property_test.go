@@ -1,0 +1,124 @@
+package scenario_test
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+
+	"dmasim/sim/scenario"
+)
+
+// TestResolvedRoundTrip writes scenarios at random, most of them right, and
+// holds those that load to the promise of Resolved.
+func TestResolvedRoundTrip(t *testing.T) {
+	right := 0
+	rapid.Check(t, func(t *rapid.T) {
+		text := randomScenario(t)
+		s, err := scenario.Parse("random.yaml", []byte(text))
+		if err != nil {
+			return
+		}
+		right++
+		roundTrip(t, s)
+	})
+	if right < 30 {
+		t.Errorf("only %d random scenarios were right", right)
+	}
+}
+
+// optional returns the text, or nothing.
+func optional(t *rapid.T, format string, args ...any) string {
+	if rapid.Bool().Draw(t, "present") {
+		return fmt.Sprintf(format, args...)
+	}
+	return ""
+}
+
+func oneOf(t *rapid.T, options ...string) string { return rapid.SampledFrom(options).Draw(t, "option") }
+
+func randomScenario(t *rapid.T) string {
+	var b strings.Builder
+	b.WriteString("name: random\nduration: 1m\nmemory: [{base: 0, size: 64MiB}, {base: 0x10000000, size: 64MiB}]\n")
+	b.WriteString(optional(t, "seed: %d\n", rapid.Uint64().Draw(t, "seed")))
+	b.WriteString(optional(t, "page: %s\n", oneOf(t, "4KiB", "16KiB", "64KiB")))
+	b.WriteString(optional(t, "description: %q\n", rapid.StringMatching(`[ -~é\n]*`).Draw(t, "description")))
+	b.WriteString("heaps:\n")
+	b.WriteString("  - {name: low, allocator: first-fit, arena: [{base: 0, size: 64MiB}]")
+	b.WriteString(optional(t, ", granule: %s", oneOf(t, "256", "4KiB", "1MiB", "12345")) + optional(t, ", aware: true") +
+		optional(t, ", placement: %s", oneOf(t, "natural", "low", "high")) + "}\n")
+	b.WriteString("  - {name: high, allocator: best-fit, arena: [{base: 256MiB, size: 64MiB}]}\n")
+	b.WriteString("devices:\n  - {use: sunxi-cedar-a20" + optional(t, ", name: vpu") + optional(t, ", align: 64KiB") + "}\n")
+	b.WriteString("  - {name: dma, reach: [{lo: 0, size: 16MiB}]" + optional(t, ", boundary: {size: 64KiB}") +
+		optional(t, ", translate: [{cpu: 0x0, bus: 0x80000000, size: 1GiB}]") + "}\n")
+	b.WriteString("workloads:\n")
+	for i := range rapid.IntRange(1, 3).Draw(t, "workloads") {
+		fmt.Fprintf(&b, "  - name: w%d\n    heap: %s\n", i, oneOf(t, "low", "high"))
+		b.WriteString(optional(t, "    devices: %s\n", oneOf(t, "[]", "[dma]")) + optional(t, "    placement: %s\n", oneOf(t, "natural", "low", "high")))
+		fmt.Fprintf(&b, "    churn:\n      every: %s\n", randomTimes(t))
+		fmt.Fprintf(&b, "      size: %s\n      lifetime: %s\n", randomSizes(t), randomTimes(t))
+		b.WriteString(optional(t, "      count: 5\n"))
+		for j := range rapid.IntRange(0, 2).Draw(t, "clients") {
+			if j == 0 {
+				b.WriteString("      clients:\n")
+			}
+			fmt.Fprintf(&b, "        - {name: c%d-%d", i, j)
+			b.WriteString(optional(t, ", weight: %v", rapid.Float64Range(0.001, 10).Draw(t, "weight")) + optional(t, ", size: %s", randomSizes(t)) +
+				optional(t, ", lifetime: %s", randomTimes(t)) + optional(t, ", devices: %s", oneOf(t, "[]", "[dma]")) +
+				optional(t, ", placement: %s", oneOf(t, "natural", "low", "high")) + "}\n")
+		}
+	}
+	for i := range rapid.IntRange(0, 3).Draw(t, "variants") {
+		if i == 0 {
+			b.WriteString("variants:\n")
+		}
+		fmt.Fprintf(&b, "  - name: v%d\n    set:\n      seed: 7\n", i)
+		settings := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{
+			"page: 16KiB", "duration: 2h", "duration: 0s", `description: ""`, "memory.1.size: 128MiB", "heaps.low.granule: 8KiB",
+			"heaps.high.arena: [{base: 0x10000000, size: 1MiB}, {base: 0x10200000, size: 1MiB}]", "devices.dma.align: 128",
+			"devices.dma.reach: [{lo: 0, size: 1MiB}, {lo: 4MiB, hi: 8MiB}]", "workloads.w0.placement: high", "workloads.w0.churn.size: {fixed: 3}",
+			"workloads.w0.churn.clients: [{name: only, size: {fixed: 9}, lifetime: {fixed: 1s}}]", "workloads.w0.name: first", "devices: []",
+		}), 0, 3, rapid.ID[string]).Draw(t, "settings")
+		for _, set := range settings {
+			fmt.Fprintf(&b, "      %s\n", set)
+		}
+	}
+	return b.String()
+}
+
+func randomSizes(t *rapid.T) string {
+	return oneOf(t, "{fixed: 3060KiB}", "{uniform: {min: 1, max: 4KiB}}", "{log-uniform: {min: 4KiB, max: 1.5MiB, at-most: 1MiB}}",
+		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at-least: 1KiB}}")
+}
+
+func randomTimes(t *rapid.T) string {
+	return oneOf(t, "{fixed: 16.6ms}", "{exponential: {mean: 1h2m3.5s}}", "{weibull: {scale: 3s, shape: 0.7}}", "{gamma: {mean: 1us, shape: 2}}")
+}
+
+func FuzzParse(f *testing.F) {
+	f.Add(small)
+	f.Add(scenario.Starter())
+	for _, name := range scenario.Names() {
+		text, err := scenario.Text(name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(string(text))
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		s, err := scenario.Parse("fuzz.yaml", []byte(text))
+		if err != nil {
+			if strings.ContainsAny(err.Error(), "\n\r") || !strings.HasPrefix(err.Error(), "fuzz.yaml:") {
+				t.Fatalf("message %q", err)
+			}
+			return
+		}
+		roundTrip(t, s)
+		for _, v := range s.Variants {
+			if _, err := v.Build(1); err != nil {
+				t.Fatal(err)
+			}
+		}
+	})
+}

@@ -1,0 +1,283 @@
+package scenario
+
+import (
+	"encoding/json"
+	"flag"
+	"os"
+	"reflect"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/invopop/jsonschema"
+	validator "github.com/santhosh-tekuri/jsonschema/v6"
+	"go.yaml.in/yaml/v4"
+
+	"dmasim/devices"
+	"dmasim/mem"
+	"dmasim/workloads"
+	"dmasim/workloads/trace"
+)
+
+var update = flag.Bool("update", false, "write schema.json")
+
+// TestSchema holds schema.json to the types and their comments.
+func TestSchema(t *testing.T) {
+	text, err := json.MarshalIndent(reflectSchema(t), "", "  ")
+	if err != nil {
+		t.Fatal(err)
+	}
+	text = append(text, '\n')
+	if *update {
+		if err := os.WriteFile("schema.json", text, 0o666); err != nil {
+			t.Fatal(err)
+		}
+		return
+	}
+	if string(text) != Schema() {
+		t.Error("schema.json is out of date: run go test ./sim/scenario -run TestSchema -update")
+	}
+}
+
+func reflectSchema(t *testing.T) *jsonschema.Schema {
+	t.Helper()
+	r := &jsonschema.Reflector{FieldNameTag: "yaml", ExpandedStruct: true, Anonymous: true, Mapper: mapType}
+	for _, dir := range []string{".", "../../devices"} {
+		if err := r.AddGoComments("dmasim/sim/scenario", dir); err != nil {
+			t.Fatal(err)
+		}
+	}
+	s := r.Reflect(&File{})
+	s.Title = "dmasim scenario"
+	s.Definitions["Bytes"] = &jsonschema.Schema{
+		Description: "Bytes: a number with a binary unit, a plain number, or hexadecimal.",
+		OneOf: []*jsonschema.Schema{
+			{Type: "string", Pattern: `^([0-9.]+ *([KMGTPE][Ii])?[Bb]|[0-9]+|0[xX][0-9a-fA-F]+)$`},
+			{Type: "integer", Minimum: "0"},
+		},
+	}
+	s.Definitions["Duration"] = &jsonschema.Schema{
+		Description: "Time, such as 16.6ms or 1h30m.",
+		Type:        "string", Pattern: `^([0-9]+(\.[0-9]*)?(ns|us|µs|μs|ms|s|m|h))+$`,
+	}
+	s.Definitions["Sizes"] = distributionSchema("Size", "Bytes")
+	s.Definitions["Times"] = distributionSchema("Time", "Duration")
+
+	for _, def := range s.Definitions {
+		refine(def)
+	}
+	refine(s)
+	*property(t, s, "page") = jsonschema.Schema{
+		Type: "string", Enum: []any{"4KiB", "16KiB", "64KiB"}, Default: "4KiB", Description: property(t, s, "page").Description,
+	}
+	property(t, s.Definitions["Heap"], "allocator").Pattern = `^[a-z0-9-]+(:[a-z0-9-]+=[0-9a-zA-Z_]+(,[a-z0-9-]+=[0-9a-zA-Z_]+)*)?$`
+	device := s.Definitions["Device"]
+	device.Required = nil
+	device.AnyOf = []*jsonschema.Schema{{Required: []string{"use"}}, {Required: []string{"name"}}}
+	for _, name := range devices.Names() {
+		use := property(t, device, "use")
+		use.Enum = append(use.Enum, name)
+	}
+	return s
+}
+
+func property(t *testing.T, s *jsonschema.Schema, name string) *jsonschema.Schema {
+	t.Helper()
+	p, ok := s.Properties.Get(name)
+	if !ok {
+		t.Fatalf("the schema has no property %s", name)
+	}
+	return p
+}
+
+// refine makes what has a default optional, and gives numbers and names their
+// limits.
+func refine(s *jsonschema.Schema) {
+	if s.Properties == nil {
+		return
+	}
+	for p := s.Properties.Oldest(); p != nil; p = p.Next() {
+		if value, ok := p.Value.Extras["default"]; ok {
+			if text, _ := value.(string); strings.Trim(text, "0123456789") == "" && text != "" {
+				p.Value.Extras["default"] = json.Number(text)
+			}
+			s.Required = slices.DeleteFunc(s.Required, func(key string) bool { return key == p.Key })
+		}
+		if p.Value.Type == "integer" {
+			p.Value.Minimum = "0" // all of them are unsigned
+		}
+		if p.Key == "name" {
+			p.Value.Pattern = namePattern
+		}
+	}
+}
+
+// mapType gives the schema of types that are written as text.
+func mapType(t reflect.Type) *jsonschema.Schema {
+	switch t {
+	case reflect.TypeFor[mem.Size](), reflect.TypeFor[mem.Addr]():
+		return reference("Bytes")
+	case reflect.TypeFor[time.Duration]():
+		return reference("Duration")
+	case reflect.TypeFor[Placement]():
+		return words("natural", "low", "high")
+	case reflect.TypeFor[TraceFormat]():
+		return words(MiniMalloc)
+	case reflect.TypeFor[TraceOrder]():
+		return words(trace.Orders()...)
+	case reflect.TypeFor[Sizes]():
+		return reference("Sizes")
+	case reflect.TypeFor[Times]():
+		return reference("Times")
+	case reflect.TypeFor[Settings]():
+		return &jsonschema.Schema{Type: "object"}
+	}
+	return nil
+}
+
+func reference(definition string) *jsonschema.Schema {
+	return &jsonschema.Schema{Ref: "#/$defs/" + definition}
+}
+
+func words[W ~string](list ...W) *jsonschema.Schema {
+	s := &jsonschema.Schema{Type: "string"}
+	for _, w := range list {
+		s.Enum = append(s.Enum, string(w))
+	}
+	return s
+}
+
+// distributionSchema is that of a distribution of values of one definition.
+func distributionSchema(what, definition string) *jsonschema.Schema {
+	s := &jsonschema.Schema{Description: what + " by kind of distribution."}
+	for _, k := range workloads.DistributionKinds() {
+		var parameters *jsonschema.Schema
+		switch {
+		case k.Choices:
+			choice := object()
+			choice.Properties.Set("value", reference(definition))
+			choice.Properties.Set("weight", &jsonschema.Schema{Type: "number", Minimum: "0"})
+			choice.Required = []string{"value"}
+			parameters = &jsonschema.Schema{Type: "array", Items: choice}
+		case isPlainValue(k):
+			parameters = reference(definition)
+		default:
+			parameters = object()
+			for _, p := range k.Parameters {
+				v := reference(definition)
+				if !p.Scaled {
+					v = &jsonschema.Schema{Type: "number", Minimum: json.Number(strconv.FormatFloat(p.Min, 'g', -1, 64))}
+				}
+				v.Description = p.Meaning
+				parameters.Properties.Set(p.Name, v)
+				parameters.Required = append(parameters.Required, p.Name)
+			}
+			for _, clamp := range []struct{ key, meaning string }{
+				{"at-least", "smaller values become this"}, {"at-most", "larger values become this"},
+			} {
+				v := reference(definition)
+				v.Description = clamp.meaning
+				parameters.Properties.Set(clamp.key, v)
+			}
+		}
+		parameters.Description = k.Meaning
+		kind := object()
+		kind.Properties.Set(k.Name, parameters)
+		kind.Required = []string{k.Name}
+		s.OneOf = append(s.OneOf, kind)
+	}
+	return s
+}
+
+func object() *jsonschema.Schema {
+	return &jsonschema.Schema{Type: "object", Properties: jsonschema.NewProperties(), AdditionalProperties: jsonschema.FalseSchema}
+}
+
+// TestSchemaAgrees holds the schema to the loader: what one takes the other
+// takes, and each of the mistakes that a schema can tell is told.
+func TestSchemaAgrees(t *testing.T) {
+	s := compileSchema(t)
+	for _, name := range Names() {
+		text, err := Text(name)
+		if err != nil {
+			t.Fatal(err)
+		}
+		checkAgrees(t, s, name, string(text), true)
+		if scenario, err := Open(name); err != nil {
+			t.Error(err)
+		} else if resolved, err := scenario.Resolved("."); err != nil {
+			t.Error(err)
+		} else {
+			checkAgrees(t, s, name+" resolved", string(resolved), true)
+		}
+	}
+	checkAgrees(t, s, "starter", Starter(), true)
+	checkAgrees(t, s, "the least", `name: least
+duration: 1s
+memory: [{base: 0, size: 1MiB}]
+heaps: [{name: main, allocator: first-fit}]
+devices: [{use: sunxi-cedar-a20}, {name: gpu}]
+workloads: [{name: w, heap: main, churn: {every: {fixed: 1s}, clients: [{name: c, size: {fixed: 1}, lifetime: {fixed: 1s}}]}}]
+variants: [{name: as-is}]
+`, true)
+
+	for _, m := range []struct{ old, new string }{
+		{"name: my-scenario", "name: my scenario"},
+		{"name: my-scenario", "nam: my-scenario"},
+		{"seed: 1", "seed: -1"},
+		{"duration: 10m", "duration: 600"},
+		{"duration: 10m", "duration: ten minutes"},
+		{"page: 4KiB", "page: 8KiB"},
+		{"size: 256MiB", "size: 256MB"},
+		{"size: 256MiB", "length: 256MiB"},
+		{"placement: natural", "placement: top"},
+		{"allocator: first-fit", "allocator: First Fit"},
+		{"aware: true", "aware: 1"},
+		{"exponential: {mean: 200ms}", "exponential: {men: 200ms}"},
+		{"exponential: {mean: 200ms}", "exponential: 200ms"},
+		{"exponential: {mean: 200ms}", "exponentail: {mean: 200ms}"},
+		{"hyper-exponential: {mean: 20s, cv: 2}", "hyper-exponential: {mean: 20s, cv: 0.5}"},
+		{"devices: [camera]", "devices: camera"},
+		{"weight: 9", "weight: nine"},
+	} {
+		text := strings.Replace(Starter(), m.old, m.new, 1)
+		if text == Starter() {
+			t.Fatalf("the starter does not hold %q", m.old)
+		}
+		checkAgrees(t, s, m.new, text, false)
+	}
+}
+
+func compileSchema(t *testing.T) *validator.Schema {
+	t.Helper()
+	doc, err := validator.UnmarshalJSON(strings.NewReader(Schema()))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := validator.NewCompiler()
+	c.DefaultDraft(validator.Draft2020)
+	if err := c.AddResource("schema.json", doc); err != nil {
+		t.Fatal(err)
+	}
+	s, err := c.Compile("schema.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func checkAgrees(t *testing.T, s *validator.Schema, name, text string, want bool) {
+	t.Helper()
+	var v any
+	if err := yaml.Load([]byte(text), &v); err != nil {
+		t.Fatalf("%s: %v", name, err)
+	}
+	if err := s.Validate(v); (err == nil) != want {
+		t.Errorf("%s: the schema says %v", name, err)
+	}
+	if _, err := Parse("s.yaml", []byte(text)); (err == nil) != want {
+		t.Errorf("%s: the loader says %v", name, err)
+	}
+}

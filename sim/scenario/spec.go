@@ -1,0 +1,189 @@
+package scenario
+
+import (
+	"slices"
+	"strings"
+	"time"
+
+	"dmasim/allocator"
+	"dmasim/mem"
+
+	"go.yaml.in/yaml/v4"
+)
+
+// File is a scenario as it is written. The comments of its fields are the
+// descriptions in the JSON Schema.
+type File struct {
+	Spec `yaml:",inline"`
+	// Versions of the system and its work that are run side by side. Without any, the scenario is run as it stands.
+	Variants []Override `yaml:"variants,omitempty"`
+}
+
+// Spec is one system and its work.
+type Spec struct {
+	// Name of the scenario: letters, digits, - and _.
+	Name string `yaml:"name"`
+	// What the scenario shows.
+	Description string `yaml:"description,omitempty"`
+	// Seed of everything random. The same seed gives the same run.
+	Seed uint64 `yaml:"seed" jsonschema_extras:"default=1"`
+	// Simulated time. May be left out where every workload ends by itself: a trace, or a churn with a count.
+	Duration time.Duration `yaml:"duration,omitempty"`
+	// Page size of the machine.
+	Page mem.Size `yaml:"page" jsonschema_extras:"default=4KiB"`
+	// Physical memory. Ranges must not overlap.
+	Memory []Range `yaml:"memory"`
+	// Heaps that buffers come from. Their arenas must not overlap.
+	Heaps []Heap `yaml:"heaps"`
+	// Devices that reach memory by DMA.
+	Devices []Device `yaml:"devices,omitempty"`
+	// The work: who asks for which buffers, when, and for how long.
+	Workloads []Workload `yaml:"workloads"`
+}
+
+// Range is a piece of memory.
+type Range struct {
+	// First address.
+	Base mem.Addr `yaml:"base"`
+	// Length.
+	Size mem.Size `yaml:"size"`
+}
+
+// Range returns the range as the rest of the program writes it.
+func (r Range) Range() mem.Range {
+	return mem.Range{Lo: uint64(r.Base), Hi: uint64(r.Base) + uint64(r.Size)}
+}
+
+// Heap is a named source of buffers.
+type Heap struct {
+	// Name, unique among the heaps.
+	Name string `yaml:"name"`
+	// Memory that the heap hands out; all of it by default.
+	Arena []Range `yaml:"arena,omitempty"`
+	// Placement strategy: name or name:key=value,key=value.
+	Allocator string `yaml:"allocator"`
+	// End of memory that is filled first, unless a client says otherwise. natural is the allocator's own habit.
+	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
+	// Unit of the heap: every buffer is rounded up to it. By default a page.
+	Granule mem.Size `yaml:"granule,omitempty"`
+	// Whether the allocator is told what the devices of a buffer demand. The Linux kernel's heaps are not (false): they place a buffer anywhere, and a device that cannot reach it fails at map, with the cause unreachable. true is a proposal that the kernel does not have.
+	Aware bool `yaml:"aware" jsonschema_extras:"default=false"`
+}
+
+// Workload is a source of buffers' requests: either churn or trace.
+type Workload struct {
+	// Name, unique among the workloads.
+	Name string `yaml:"name"`
+	// Heap that the buffers come from.
+	Heap string `yaml:"heap"`
+	// Devices that share every buffer, by name. None: any place will do.
+	Devices []string `yaml:"devices,omitempty"`
+	// End of memory that is filled first. natural leaves it to the heap.
+	Placement Placement `yaml:"placement,omitempty"`
+	// Buffers that come and go at random.
+	Churn *Churn `yaml:"churn,omitempty" jsonschema:"oneof_required=churn"`
+	// Buffers as they were recorded.
+	Trace *Trace `yaml:"trace,omitempty" jsonschema:"oneof_required=trace"`
+}
+
+// Churn makes buffers that arrive, live and go at random.
+type Churn struct {
+	// Time between two arrivals.
+	Every Times `yaml:"every"`
+	// Size of the buffers of clients that have none of their own.
+	Size *Sizes `yaml:"size,omitempty"`
+	// Lifetime of the buffers of clients that have none of their own.
+	Lifetime *Times `yaml:"lifetime,omitempty"`
+	// Arrivals, after which the workload ends. Without it, the scenario's duration ends it.
+	Count uint64 `yaml:"count,omitempty"`
+	// Who asks: each arrival is one of them, drawn by weight. Without the list there is one, named after the workload.
+	Clients []Client `yaml:"clients,omitempty"`
+}
+
+// Client is one kind of user of a churn. What it leaves out is the workload's.
+type Client struct {
+	// Name, unique in the scenario.
+	Name string `yaml:"name"`
+	// Share of the arrivals, relative to the weights of the others.
+	Weight float64 `yaml:"weight" jsonschema:"minimum=0" jsonschema_extras:"default=1"`
+	// Devices that share every buffer, by name.
+	Devices []string `yaml:"devices,omitempty"`
+	// End of memory that is filled first.
+	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
+	// Size of the buffers, in bytes.
+	Size *Sizes `yaml:"size,omitempty"`
+	// Time from allocation to release.
+	Lifetime *Times `yaml:"lifetime,omitempty"`
+}
+
+// Override is a variant: the scenario with some fields set otherwise.
+type Override struct {
+	// Name, unique among the variants.
+	Name string `yaml:"name"`
+	// What is different.
+	Description string `yaml:"description,omitempty"`
+	// Values by path, such as heaps.main.allocator. Elements of a list go by their name, or by their index from 0. Later paths are applied to the result of earlier ones.
+	Set Settings `yaml:"set,omitempty"`
+}
+
+// Settings are values by path, as written.
+type Settings struct{ node *yaml.Node }
+
+func (s *Settings) decodeNode(d *decoder, n *yaml.Node) {
+	if d.isMapping(n) {
+		s.node = n
+	}
+}
+
+// MarshalYAML implements yaml.Marshaler.
+func (s Settings) MarshalYAML() (any, error) { return s.node, nil }
+
+// IsZero reports whether nothing is set.
+func (s Settings) IsZero() bool { return s.node == nil || len(s.node.Content) == 0 }
+
+// Placement is the end of memory that is filled first: natural, low or high.
+type Placement allocator.Dir
+
+// String returns the placement's name.
+func (p Placement) String() string { return allocator.Dir(p).String() }
+
+// MarshalText implements encoding.TextMarshaler.
+func (p Placement) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (p *Placement) UnmarshalText(text []byte) error {
+	var name string
+	dirs := []allocator.Dir{allocator.Natural, allocator.Low, allocator.High}
+	names := make([]string, len(dirs))
+	for i, dir := range dirs {
+		names[i] = dir.String()
+	}
+	if err := oneOf(&name, "placement", text, names...); err != nil {
+		return err
+	}
+	*p = Placement(dirs[slices.Index(names, name)])
+	return nil
+}
+
+// wordError says that a word is none of those that may stand in its place.
+type wordError struct {
+	what, word string
+	options    []string
+}
+
+func (e *wordError) Error() string {
+	return "unknown " + e.what + " " + quote(e.word) + ", want " + strings.Join(e.options, " or ")
+}
+
+// oneOf sets to if text is one of the options; the error is a *wordError.
+func oneOf[W ~string](to *W, what string, text []byte, options ...W) error {
+	if slices.Contains(options, W(text)) {
+		*to = W(text)
+		return nil
+	}
+	names := make([]string, len(options))
+	for i, o := range options {
+		names[i] = string(o)
+	}
+	return &wordError{what, string(text), names}
+}

@@ -1,0 +1,163 @@
+package workloads
+
+import (
+	"fmt"
+	"maps"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"time"
+)
+
+// Distribution describes how a quantity that is never negative is distributed.
+// It is plain data for scenarios; the values carry whatever unit the quantity
+// has (bytes for sizes, nanoseconds for times).
+type Distribution struct {
+	Kind       string             // a name from DistributionKinds
+	Parameters map[string]float64 // every parameter of the kind, and no other
+	Choices    []Choice           // for the kind "choice" only
+	// AtLeast and AtMost clamp: a value outside becomes the nearer end, so the
+	// ends gather what lies beyond them. AtMost 0 means no upper end.
+	AtLeast, AtMost float64
+}
+
+// Choice is one value of a discrete distribution. Its probability is its weight
+// divided by the sum of all weights.
+type Choice struct{ Value, Weight float64 }
+
+// ParameterError says what is wrong with a [Distribution].
+type ParameterError struct {
+	Kind      string // of the distribution
+	Parameter string // its name; "kind", "choices", "at-least" or "at-most" for the other fields
+	Problem   string
+}
+
+// Error implements error.
+func (e *ParameterError) Error() string {
+	return e.Kind + " distribution: " + e.Parameter + ": " + e.Problem
+}
+
+// Validate returns a [*ParameterError] where the distribution cannot be sampled.
+func (d Distribution) Validate() error {
+	_, err := d.law(nil)
+	return err
+}
+
+// Mean returns the expected value in closed form, with the clamps applied. It is
+// +Inf where the distribution has no finite mean (a Pareto distribution of shape
+// 1 or less without AtMost) and NaN where the distribution is not valid.
+//
+// The rounding of samples to whole bytes or nanoseconds is not part of it.
+func (d Distribution) Mean() float64 {
+	law, err := d.law(nil)
+	if err != nil {
+		return math.NaN()
+	}
+	mean, atMost := law.Mean(), math.Inf(1)
+	if d.AtMost > 0 {
+		mean, atMost = law.limited(d.AtMost), d.AtMost
+	}
+	if d.AtLeast > 0 {
+		mean += d.AtLeast - law.limited(d.AtLeast)
+	}
+	return min(max(mean, d.AtLeast), atMost) // round-off may have left the range
+}
+
+// Sampler returns a sampler of the distribution that draws from src.
+func (d Distribution) Sampler(src rand.Source) (*Sampler, error) {
+	if src == nil {
+		return nil, fmt.Errorf("%s distribution: no source of random numbers", d.Kind)
+	}
+	law, err := d.law(src)
+	if err != nil {
+		return nil, err
+	}
+	atMost := d.AtMost
+	if atMost == 0 {
+		atMost = math.Inf(1)
+	}
+	return &Sampler{law: law, atLeast: d.AtLeast, atMost: atMost}, nil
+}
+
+// law checks the description and returns what it describes.
+func (d Distribution) law(src rand.Source) (law, error) {
+	i := slices.IndexFunc(kinds, func(k kind) bool { return k.Name == d.Kind })
+	if i < 0 {
+		return nil, d.problem("kind", "there is no such kind of distribution")
+	}
+	k := &kinds[i]
+	for _, p := range k.Parameters {
+		value, ok := d.Parameters[p.Name]
+		if !ok {
+			return nil, d.problem(p.Name, "is missing: %s", p.Meaning)
+		}
+		if !p.allows(value) {
+			return nil, d.problem(p.Name, "is %v, want a number %s", value, p.limit(value))
+		}
+	}
+	for _, name := range slices.Sorted(maps.Keys(d.Parameters)) {
+		if !slices.ContainsFunc(k.Parameters, func(p Parameter) bool { return p.Name == name }) {
+			return nil, d.problem(name, "is not a parameter of this kind")
+		}
+	}
+	if len(d.Choices) > 0 && !k.Choices {
+		return nil, d.problem("choices", "are not for this kind")
+	}
+	if !finite(d.AtLeast) || d.AtLeast < 0 {
+		return nil, d.problem("at-least", "is %v, want a number at least 0", d.AtLeast)
+	}
+	if !finite(d.AtMost) || d.AtMost < 0 {
+		return nil, d.problem("at-most", "is %v, want a number at least 0", d.AtMost)
+	}
+	if d.AtMost > 0 && d.AtMost < d.AtLeast {
+		return nil, d.problem("at-most", "is %v, below at-least, which is %v", d.AtMost, d.AtLeast)
+	}
+	return k.law(d, src)
+}
+
+func (d Distribution) problem(parameter, format string, args ...any) *ParameterError {
+	return &ParameterError{Kind: d.Kind, Parameter: parameter, Problem: fmt.Sprintf(format, args...)}
+}
+
+func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
+
+// Sampler draws values of one [Distribution].
+type Sampler struct {
+	law             law
+	atLeast, atMost float64
+}
+
+// Float64 returns the next value. It is +Inf where the distribution reaches
+// beyond float64.
+func (s *Sampler) Float64() float64 {
+	return min(max(s.law.Rand(), s.atLeast), s.atMost)
+}
+
+// The largest values drawn: a distribution with a heavy tail must not wrap
+// around. Both leave room to add one to another.
+const (
+	MaxSize     = uint64(1) << 52        // bytes, 4 PiB: as far as 52 physical address bits reach
+	MaxDuration = time.Duration(1) << 61 // 73 years
+)
+
+// Size returns the next value as a size: rounded up to whole bytes, at least 1
+// and at most [MaxSize].
+func (s *Sampler) Size() uint64 { return whole(math.Ceil(s.Float64()), MaxSize) }
+
+// Duration returns the next value as a duration: rounded to whole nanoseconds,
+// at least 1 ns and at most [MaxDuration].
+func (s *Sampler) Duration() time.Duration {
+	return time.Duration(whole(math.Round(s.Float64()), uint64(MaxDuration)))
+}
+
+// whole converts x, or the nearer of 1 and most where x is outside. The
+// conversion of what does not fit in 64 bits would depend on the processor.
+func whole(x float64, most uint64) uint64 {
+	switch {
+	case x >= float64(most):
+		return most
+	case x >= 1:
+		return uint64(x)
+	}
+	return 1
+}

@@ -1,0 +1,45 @@
+package workloads
+
+import (
+	"time"
+
+	"dmasim/allocator"
+)
+
+// Kind says what an operation does.
+type Kind uint8
+
+// The kinds of operations.
+const (
+	Alloc Kind = iota // allocate a buffer
+	Free              // drop the buffer that an earlier Alloc of this source made
+)
+
+// Op is one operation on a buffer.
+type Op struct {
+	At     time.Duration // since the start, not before the previous operation of the source
+	Kind   Kind
+	Buffer uint64 // names the buffer; an Alloc may reuse the name of a freed one
+	Client int    // Alloc: which of the source's clients asks
+	Size   uint64 // Alloc: payload in bytes, at least 1
+	// Lifetime, for an Alloc, is the time after which the buffer is freed;
+	// 0 means that a Free follows, or that the buffer lives until the end.
+	Lifetime time.Duration
+}
+
+// Outcome is what became of an operation. A Free of a buffer whose Alloc had
+// failed has Cause None and does nothing.
+type Outcome struct {
+	Op    Op
+	Cause allocator.Cause // None: served
+}
+
+// Source produces operations.
+type Source interface {
+	// Next returns the next operation, or false at the end of the work or after
+	// an error. last is the outcome of the source's previous operation, nil at
+	// the first call.
+	Next(last *Outcome) (Op, bool)
+	// Err returns the error that ended the source, if one did.
+	Err() error
+}

@@ -1,0 +1,342 @@
+package trace
+
+import (
+	"bufio"
+	"bytes"
+	"compress/gzip"
+	"encoding/binary"
+	"errors"
+	"fmt"
+	"io"
+	"strconv"
+)
+
+// Placement is one record of a placement trace: an allocation or a free of a
+// slot. A slot is a small number that names a live block and is used again once
+// the block is freed, so that a replay keeps its blocks in an array.
+//
+// Whoever replays a trace skips the free of a slot whose allocation it could
+// not serve.
+type Placement struct {
+	Free  bool
+	Slot  uint32
+	Size  uint64 // bytes, at least 1; 0 in a free
+	Align uint64 // bytes; 0 and 1: no constraint
+	Limit uint64 // the block ends at or below this offset; 0: anywhere
+}
+
+// PlacementHeader is what the head of a binary placement trace says. A text
+// trace has none.
+type PlacementHeader struct {
+	Records  uint64
+	Slots    uint64 // every slot is less
+	Unit     uint64 // bytes per unit of the sizes in the file
+	Seed     uint64 // of the generator
+	PeakLive uint64 // bytes
+	MeanLive uint64 // bytes, after the ramp
+	Pattern  uint64 // the order of frees: 0 at random, 1 oldest first
+}
+
+// What can be wrong with a placement trace, within a [PlacementError]. A trace
+// that ends early is io.ErrUnexpectedEOF.
+var (
+	ErrNotPlacement     = errors.New("not a placement trace")
+	ErrPlacementHeader  = errors.New("absurd header")
+	ErrPlacementSyntax  = errors.New("malformed record")
+	ErrPlacementState   = errors.New("record contradicts the ones before it")
+	ErrPlacementTooLong = errors.New("more data than the header announces")
+)
+
+// PlacementError says where a placement trace is wrong.
+type PlacementError struct {
+	Text bool // Position is a line, else a record
+	// Position counts from 1; 0 is the header.
+	Position uint64
+	Err      error
+}
+
+func (e *PlacementError) Error() string {
+	switch {
+	case e.Position == 0:
+		return fmt.Sprintf("placement trace: header: %v", e.Err)
+	case e.Text:
+		return fmt.Sprintf("placement trace: line %d: %v", e.Position, e.Err)
+	}
+	return fmt.Sprintf("placement trace: record %d: %v", e.Position, e.Err)
+}
+
+func (e *PlacementError) Unwrap() error { return e.Err }
+
+const (
+	placementHeaderSize = 64
+	// maxPlacementUnit keeps a product with a 32-bit count within 64 bits.
+	maxPlacementUnit  = 1 << 32
+	maxPlacementSlots = 1 << 31
+	// placementBuffer bounds a line of a text trace, and is what a read asks for.
+	placementBuffer = 64 << 10
+)
+
+// PlacementReader reads a placement trace record by record. It checks that each
+// record makes sense after those before it: a slot that is allocated was free,
+// one that is freed was live. For this it holds a bit per slot, in chunks that
+// are made as slots appear: what the header claims costs nothing.
+type PlacementReader struct {
+	// Header is all zero for a text trace.
+	Header PlacementHeader
+
+	in     *bufio.Reader
+	text   bool
+	record int // bytes per record; 0 for text
+	read   uint64
+	live   slotSet
+	err    error
+}
+
+// NewPlacementReader starts to read a placement trace in one of three forms,
+// told apart by how they begin:
+//
+//   - binary, little endian, magic "DMATRC01" or "DMATRC02": a header of eight
+//     64-bit words (magic, records, slots, unit, seed, peak live bytes, mean
+//     live bytes, pattern), then records of 32-bit words: slot with bit 31 set
+//     for a free, size and alignment in units, and in version 2 the limit;
+//   - text: lines "a SLOT SIZE ALIGN [LIMIT]" in bytes and "f SLOT"; blank lines
+//     and lines that begin with # are skipped, and every line is ended, so that
+//     a torn file is noticed;
+//   - either of them compressed with gzip.
+//
+// The error is a *PlacementError, or that of r.
+func NewPlacementReader(r io.Reader) (*PlacementReader, error) {
+	t := &PlacementReader{in: bufio.NewReaderSize(r, placementBuffer)}
+	if magic, _ := t.in.Peek(2); string(magic) == "\x1f\x8b" {
+		unzipped, err := gzip.NewReader(t.in)
+		if err != nil {
+			return nil, t.fail(torn(err))
+		}
+		t.in = bufio.NewReaderSize(unzipped, placementBuffer)
+	}
+	magic, err := t.in.Peek(8)
+	if err != nil && err != io.EOF {
+		return nil, t.fail(err)
+	}
+	switch {
+	case string(magic) == "DMATRC01":
+		t.record = 12
+	case string(magic) == "DMATRC02":
+		t.record = 16
+	case len(magic) > 0 && bytes.IndexByte([]byte("af#\r\n"), magic[0]) >= 0:
+		t.text = true
+		return t, nil
+	default:
+		return nil, t.fail(ErrNotPlacement)
+	}
+	if err := t.readHeader(); err != nil {
+		return nil, t.fail(err)
+	}
+	return t, nil
+}
+
+func (t *PlacementReader) readHeader() error {
+	var raw [placementHeaderSize]byte
+	if _, err := io.ReadFull(t.in, raw[:]); err != nil {
+		return torn(err)
+	}
+	word := func(i int) uint64 { return binary.LittleEndian.Uint64(raw[8*i:]) }
+	h := PlacementHeader{
+		Records: word(1), Slots: word(2), Unit: word(3), Seed: word(4),
+		PeakLive: word(5), MeanLive: word(6), Pattern: word(7),
+	}
+	switch {
+	case h.Unit == 0 || h.Unit > maxPlacementUnit:
+		return fmt.Errorf("%w: unit of %d bytes", ErrPlacementHeader, h.Unit)
+	case h.Slots > maxPlacementSlots:
+		return fmt.Errorf("%w: %d slots, more than 31 bits can number", ErrPlacementHeader, h.Slots)
+	case h.Slots > h.Records:
+		return fmt.Errorf("%w: %d slots for %d records", ErrPlacementHeader, h.Slots, h.Records)
+	case h.MeanLive > h.PeakLive:
+		return fmt.Errorf("%w: mean of %d live bytes above the peak of %d", ErrPlacementHeader, h.MeanLive, h.PeakLive)
+	}
+	t.Header = h
+	return nil
+}
+
+// Next returns the next record, or false at the end of the trace or after an
+// error; see [PlacementReader.Err].
+func (t *PlacementReader) Next() (Placement, bool) {
+	if t.err != nil {
+		return Placement{}, false
+	}
+	var p Placement
+	var err error
+	if t.text {
+		p, err = t.nextLine()
+	} else {
+		p, err = t.nextRecord()
+	}
+	if err == nil {
+		err = t.check(&p)
+	}
+	if err != nil {
+		t.err = err
+		if err != io.EOF {
+			t.err = t.fail(err)
+		}
+		return Placement{}, false
+	}
+	return p, true
+}
+
+// Err returns the error that ended the trace, a *PlacementError or nil.
+func (t *PlacementReader) Err() error {
+	if t.err == io.EOF {
+		return nil
+	}
+	return t.err
+}
+
+// fail adds the position to an error.
+func (t *PlacementReader) fail(err error) error {
+	return &PlacementError{Text: t.text, Position: t.read, Err: err}
+}
+
+// nextRecord returns io.EOF at the end, and ErrPlacementTooLong if that is not
+// the end of the input as well.
+func (t *PlacementReader) nextRecord() (Placement, error) {
+	if t.read == t.Header.Records {
+		if _, err := t.in.ReadByte(); err != nil {
+			return Placement{}, err
+		}
+		t.read++
+		return Placement{}, ErrPlacementTooLong
+	}
+	t.read++
+	raw, err := t.in.Peek(t.record)
+	if err != nil {
+		return Placement{}, torn(err)
+	}
+	slot := binary.LittleEndian.Uint32(raw)
+	p := Placement{
+		Free:  slot>>31 != 0,
+		Slot:  slot &^ (1 << 31),
+		Size:  uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit,
+		Align: uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit,
+	}
+	if len(raw) == 16 {
+		p.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * t.Header.Unit
+	}
+	_, err = t.in.Discard(len(raw))
+	return p, err
+}
+
+// nextLine returns the next line that holds a record.
+func (t *PlacementReader) nextLine() (Placement, error) {
+	for {
+		line, err := t.in.ReadSlice('\n')
+		if err == io.EOF && len(line) == 0 {
+			return Placement{}, io.EOF
+		}
+		t.read++
+		switch err {
+		case nil:
+		case io.EOF:
+			return Placement{}, fmt.Errorf("%w: the last line has no end", io.ErrUnexpectedEOF)
+		case bufio.ErrBufferFull:
+			return Placement{}, fmt.Errorf("%w: line of more than %d bytes", ErrPlacementSyntax, placementBuffer)
+		default:
+			return Placement{}, err
+		}
+		line = bytes.TrimRight(line, " \t\r\n")
+		if len(line) > 0 && line[0] != '#' {
+			return parsePlacement(line)
+		}
+	}
+}
+
+// parsePlacement reads a line without its end.
+func parsePlacement(line []byte) (Placement, error) {
+	var numbers [4]uint64
+	n := 0
+	kind, rest, _ := bytes.Cut(line, []byte(" "))
+	for more := len(rest) > 0; more; n++ {
+		if n == len(numbers) {
+			return Placement{}, syntax(line)
+		}
+		var field []byte
+		field, rest, more = bytes.Cut(rest, []byte(" "))
+		var err error
+		if numbers[n], err = strconv.ParseUint(string(field), 10, 64); err != nil {
+			return Placement{}, syntax(line)
+		}
+	}
+	p := Placement{Slot: uint32(numbers[0]), Size: numbers[1], Align: numbers[2], Limit: numbers[3]}
+	switch {
+	case n > 0 && numbers[0] >= maxPlacementSlots:
+	case string(kind) == "a" && n >= 3:
+		return p, nil
+	case string(kind) == "f" && n == 1:
+		p.Free = true
+		return p, nil
+	}
+	return Placement{}, syntax(line)
+}
+
+func syntax(line []byte) error {
+	const shown = 80
+	if len(line) > shown {
+		line = line[:shown]
+	}
+	return fmt.Errorf("%w %q: want \"a SLOT SIZE ALIGN [LIMIT]\" or \"f SLOT\"", ErrPlacementSyntax, line)
+}
+
+// check compares a record with the ones before it and takes note of it.
+func (t *PlacementReader) check(p *Placement) error {
+	switch {
+	case !t.text && uint64(p.Slot) >= t.Header.Slots:
+		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, p.Slot, t.Header.Slots)
+	case p.Free && p.Size|p.Align|p.Limit != 0:
+		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, p.Slot)
+	case !p.Free && p.Size == 0:
+		return fmt.Errorf("%w: slot %d has size 0", ErrPlacementSyntax, p.Slot)
+	case t.live.flip(p.Slot) != p.Free:
+		if p.Free {
+			return fmt.Errorf("%w: free of slot %d, which is not live", ErrPlacementState, p.Slot)
+		}
+		return fmt.Errorf("%w: allocation of slot %d, which is live", ErrPlacementState, p.Slot)
+	}
+	return nil
+}
+
+// torn makes the end of the input in the middle of something an error.
+func torn(err error) error {
+	if err == io.EOF {
+		return io.ErrUnexpectedEOF
+	}
+	return err
+}
+
+// slotSet is a set of slots in chunks that exist once one of their slots has
+// been in the set.
+type slotSet struct{ chunks []*slotChunk }
+
+const slotChunkBits = 12
+
+type slotChunk [1 << slotChunkBits / 64]uint64
+
+// flip adds the slot if it is not in the set, else removes it, and reports
+// whether it was in the set.
+func (s *slotSet) flip(slot uint32) bool {
+	i := int(slot >> slotChunkBits)
+	if i >= len(s.chunks) || s.chunks[i] == nil {
+		s.add(i)
+	}
+	word := &s.chunks[i][slot%(1<<slotChunkBits)/64]
+	bit := uint64(1) << (slot % 64)
+	*word ^= bit
+	return *word&bit == 0
+}
+
+func (s *slotSet) add(i int) {
+	if i >= len(s.chunks) {
+		s.chunks = append(s.chunks, make([]*slotChunk, i+1-len(s.chunks))...)
+	}
+	s.chunks[i] = new(slotChunk)
+}
