@@ -28,6 +28,9 @@ const (
 	causes
 )
 
+// NumCauses is the number of causes, None included.
+const NumCauses = int(causes)
+
 var causeNames = [causes]string{
 	"none", "permission", "limit", "exhausted", "window", "fragmented", "alignment", "boundary",
 	"rule", "segments", "busy", "pinned", "policy", "unreachable", "iova", "bounce",

@@ -80,16 +80,6 @@ func (r *recorder) Event(e *sim.Event) {
 	r.lines = append(r.lines, fmt.Sprintf("%d %s %d at %d", e.Number, kind, e.Size, e.Buffer.Block.Addr))
 }
 
-func run(t *testing.T, cfg sim.Config) ([]string, error) {
-	t.Helper()
-	r := &recorder{}
-	s, err := sim.New(cfg, r)
-	if err != nil {
-		t.Fatal(err)
-	}
-	return r.lines, func() error { err := s.Run(context.Background()); return err }()
-}
-
 func TestOrderOfEvents(t *testing.T) {
 	tests := map[string]struct {
 		ops      []workloads.Op

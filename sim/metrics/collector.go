@@ -50,7 +50,7 @@ type heapMeter struct {
 	reaches      []reach
 	demand       []int      // by client: the watch of what its devices reach together, -1 without any
 	waste        heap.Waste // of all live buffers
-	failures     uint64
+	failures     [allocator.NumCauses]uint64
 	peak         uint64 // of reserved, since the last sample
 	area         areas
 	pixels       pixels
@@ -157,7 +157,7 @@ func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 	client.Failures++
 	client.FailedBytes += mem.Size(e.Size)
 	c.causes[e.Client][cause]++
-	m.failures++
+	m.failures[cause]++
 	if len(c.failures) < maxFailures {
 		c.failures = append(c.failures, c.failure(e))
 	}

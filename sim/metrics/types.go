@@ -95,8 +95,9 @@ type Sample struct {
 	Holes     int
 	Blocks    int
 	Unusable  float64 // share of the free bytes that blocks of UnusableSize cannot use
-	Failures  uint64  // so far, in this heap
-	Reaches   []ReachSample
+	// Failures counts those so far, in this heap, by cause.
+	Failures [allocator.NumCauses]uint64
+	Reaches  []ReachSample
 }
 
 // ReachSample is the state of a heap as one device sees it.

@@ -16,6 +16,7 @@ import (
 // cedar is a tiny model of a video decoder that reaches the first 256 MiB of
 // 1 GiB and shares them with clients that reach everything.
 type cedar struct {
+	failures      [allocator.NumCauses]uint64
 	arena, window mem.RangeSet
 	othersHigh    bool // the others are placed from the top
 	granule       uint64
@@ -127,6 +128,7 @@ func (m *cedar) alloc(at time.Duration, client int, windowed bool, size uint64, 
 	totals.Failures++
 	totals.FailedBytes += f.Size
 	totals.Causes[f.Cause.String()]++
+	m.failures[f.Cause]++
 	m.run.Failures = append(m.run.Failures, f)
 }
 
@@ -157,7 +159,7 @@ func largest(set mem.RangeSet) (n uint64) {
 
 func (m *cedar) sample(at time.Duration) {
 	free := m.free()
-	s := metrics.Sample{At: at, Free: free.Size(), Largest: largest(free), Holes: len(free), Blocks: len(m.live), Failures: uint64(len(m.run.Failures))}
+	s := metrics.Sample{At: at, Free: free.Size(), Largest: largest(free), Holes: len(free), Blocks: len(m.live), Failures: m.failures}
 	for _, b := range m.live {
 		s.Requested += b.requested
 		s.Reserved += b.Size()

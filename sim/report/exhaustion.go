@@ -10,14 +10,13 @@ import (
 	"gonum.org/v1/plot/vg/draw"
 
 	"dmasim/allocator"
+	"dmasim/sim/metrics"
 )
 
 var (
 	reservedLine = draw.LineStyle{Color: blue, Width: 0.9}
 	reservedArea = mix(blue, white, 0.75)
-	// unrecordedLine is in the colour of the cause.
-	unrecordedLine = draw.LineStyle{Color: darkGray, Width: 0.8}
-	capacityLine   = draw.LineStyle{Color: black, Width: 0.7, Dashes: []vg.Length{3, 2}}
+	capacityLine = draw.LineStyle{Color: black, Width: 0.7, Dashes: []vg.Length{3, 2}}
 )
 
 // exhaustion shows what a heap holds against what it can hold and, above the
@@ -33,16 +32,11 @@ func exhaustion(views []view) body {
 		key = append(key, entry{"failed: " + c.String(), glyphThumb(failureGlyph(c))})
 	}
 	var limit float64
-	cut := false
 	for _, v := range views {
 		limit = max(limit, float64(v.heap.Capacity))
 		for _, s := range v.samples {
 			limit = max(limit, float64(s.Reserved), float64(s.Peak))
 		}
-		cut = cut || v.unrecorded() > 0
-	}
-	if cut {
-		key = append(key, entry{"not recorded one by one", lineThumb(unrecordedLine)})
 	}
 	g := newGrid(len(views))
 	y := byteScale(limit, 4)
@@ -111,35 +105,23 @@ func (o occupancy) Plot(c draw.Canvas, p *plot.Plot) {
 }
 
 // failureRow marks the failures of one cause in a row that ends with their
-// number. Failures that would be drawn over each other share a mark.
+// number. A mark stands for all failures between two samples; marks that would
+// be drawn over each other are one.
 type failureRow struct {
-	cause      allocator.Cause
-	below      vg.Length // the top of the panel
-	recorded   []time.Duration
-	unrecorded []interval // in which more failures were counted
-	count      uint64
+	cause allocator.Cause
+	below vg.Length // the top of the panel
+	at    []time.Duration
+	count uint64
 }
 
 func newFailureRow(v *view, c allocator.Cause, below vg.Length) failureRow {
 	r := failureRow{cause: c, below: below, count: v.failed(c)}
-	for _, f := range v.failures {
-		if f.Cause == c {
-			r.recorded = append(r.recorded, f.At)
+	var before metrics.Sample
+	for _, s := range v.samples {
+		if s.Failures[c] > before.Failures[c] {
+			r.at = append(r.at, before.At+(s.At-before.At)/2)
 		}
-	}
-	if r.count <= uint64(len(r.recorded)) {
-		return r
-	}
-	recorded := uint64(len(v.failures))
-	for i, s := range v.samples[min(1, len(v.samples)):] {
-		before := v.samples[i]
-		if s.Failures > max(before.Failures, recorded) {
-			if last := len(r.unrecorded) - 1; last >= 0 && r.unrecorded[last].to == before.At {
-				r.unrecorded[last].to = s.At
-			} else {
-				r.unrecorded = append(r.unrecorded, interval{before.At, s.At})
-			}
-		}
+		before = s
 	}
 	return r
 }
@@ -151,15 +133,10 @@ func (r failureRow) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	x, _ := p.Transforms(&c)
 	y := c.Max.Y - r.below
-	line := unrecordedLine
-	line.Color = marks[r.cause].color
-	for _, in := range r.unrecorded {
-		c.StrokeLine2(line, x(float64(in.from)), y, x(float64(in.to)), y)
-	}
 	glyph := failureGlyph(r.cause)
 	pitch := 2*glyph.Radius + 0.4
 	drawn := -1
-	for _, at := range r.recorded {
+	for _, at := range r.at {
 		if bin := int((x(float64(at)) - c.Min.X) / pitch); bin > drawn {
 			c.DrawGlyphNoClip(glyph, vg.Point{X: c.Min.X + (vg.Length(bin)+0.5)*pitch, Y: y})
 			drawn = bin

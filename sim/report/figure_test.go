@@ -76,14 +76,11 @@ func crowded(variants, clients, devices int) *result.Result {
 		if clients == 0 {
 			causes = nil
 		}
-		failures := uint64(0)
+		var failures [allocator.NumCauses]uint64
 		for s := range 100 {
 			at := time.Duration(s) * 36 * time.Second
 			if len(causes) > 0 {
-				failures += 50
-				if s < 50 {
-					run.Failures = append(run.Failures, metrics.Failure{At: at, Heap: "dram", Cause: causes[s%len(causes)]})
-				}
+				failures[causes[s%len(causes)]] += 50
 			}
 			sample := metrics.Sample{At: at, Reserved: rng.Uint64N(2 << 30), Peak: 2 << 30, Free: rng.Uint64N(4) << 20, Failures: failures}
 			sample.Largest = sample.Free / 2
@@ -180,12 +177,14 @@ func oneSample() metrics.Run {
 
 func largestValues() metrics.Run {
 	const top = math.MaxUint64
+	var topFailures [allocator.NumCauses]uint64
+	topFailures[allocator.WindowFull] = top
 	return metrics.Run{
 		Summary: metrics.Summary{Duration: math.MaxInt64,
 			Clients: []metrics.ClientTotals{{Name: "c", Heap: "h", Requests: top, Failures: top, Causes: map[string]uint64{"window": top}}},
 			Heaps: []metrics.HeapTotals{{Name: "h", Capacity: top, MeanReserved: top, PeakReserved: top, HighWater: top,
 				Internal: metrics.Internal{Allocator: top}, MeanLargestFreeIndex: 1, WorstLargestFreeIndex: 1}}},
-		Samples:  []metrics.Sample{{Reserved: top, Peak: top}, {At: math.MaxInt64, Free: top, Largest: 1, Failures: top}},
+		Samples:  []metrics.Sample{{Reserved: top, Peak: top}, {At: math.MaxInt64, Free: top, Largest: 1, Failures: topFailures}},
 		Failures: []metrics.Failure{{At: math.MaxInt64, Heap: "h", Cause: allocator.WindowFull}},
 		Maps: []metrics.Map{{Hull: mem.Everywhere, Arena: mem.NewRangeSet(mem.Everywhere), Rows: 1,
 			Times: []time.Duration{0}, Cells: []metrics.Cell{{Client: 0, Fill: 255}}}},
@@ -356,19 +355,6 @@ func TestMemoryMapShowsTheCells(t *testing.T) {
 		if got := at(test.second, test.row); equalColor(got, test.as) != test.same {
 			t.Errorf("%s: colour %v at %v s in row %v", test.why, got, test.second, test.row)
 		}
-	}
-}
-
-// Failures after the last recorded one are drawn as lines where they were
-// counted.
-func TestFailuresBeyondTheRecordedAreShown(t *testing.T) {
-	f := figures(t, crowded(1, 1, 0))["exhaustion"]
-	if !slices.ContainsFunc(read(f).texts, func(l label) bool { return l.text == "not recorded one by one" }) {
-		t.Error("the legend does not say that some failures were only counted")
-	}
-	f = figures(t, cedarStory(1))["exhaustion"]
-	if slices.ContainsFunc(read(f).texts, func(l label) bool { return l.text == "not recorded one by one" }) {
-		t.Error("the legend speaks of failures that were only counted, and all were recorded")
 	}
 }
 

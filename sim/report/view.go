@@ -15,7 +15,6 @@ type view struct {
 	heap     *metrics.HeapTotals
 	clients  []metrics.ClientTotals // of the whole run, in the order that map cells count in
 	samples  []metrics.Sample
-	failures []metrics.Failure
 	memory   *metrics.Map // nil: none
 	duration time.Duration
 }
@@ -48,12 +47,6 @@ func heapViews(r *result.Result, name string) []view {
 			if s.Heap == heap {
 				v.samples = append(v.samples, s)
 				v.duration = max(v.duration, s.At)
-			}
-		}
-		for _, f := range run.Failures {
-			if f.Heap == name {
-				v.failures = append(v.failures, f)
-				v.duration = max(v.duration, f.At)
 			}
 		}
 		for j := range run.Maps {
@@ -109,13 +102,4 @@ func (v *view) failed(c allocator.Cause) (n uint64) {
 		}
 	}
 	return n
-}
-
-// unrecorded returns how many failures were counted and not recorded.
-func (v *view) unrecorded() uint64 {
-	var n uint64
-	for _, c := range allocator.Causes() {
-		n += v.failed(c)
-	}
-	return n - min(n, uint64(len(v.failures)))
 }

@@ -47,7 +47,7 @@ func sample() *result.Result {
 			},
 		},
 		Samples: []metrics.Sample{
-			{Heap: 0, Requested: 1, Reserved: 4096, Free: 7, Peak: 8, Largest: 5, Holes: 2, Blocks: 3, Unusable: 1.0 / 3, Failures: 9,
+			{Heap: 0, Requested: 1, Reserved: 4096, Free: 7, Peak: 8, Largest: 5, Holes: 2, Blocks: 3, Unusable: 1.0 / 3, Failures: [allocator.NumCauses]uint64{allocator.WindowFull: 9},
 				Reaches: []metrics.ReachSample{{Free: 1, Largest: 2, Polluted: 3, Unusable: 0.1}, {Free: 1<<64 - 1}}},
 			{Heap: 1},
 			{Heap: 0, At: 1500*time.Millisecond + 1, Reaches: make([]metrics.ReachSample, 2)},
@@ -147,6 +147,7 @@ func TestEveryFieldIsWritten(t *testing.T) {
 		}
 		for i := range run.Samples {
 			run.Samples[i].Heap = 0
+			run.Samples[i].Failures[allocator.None] = 0
 			run.Samples[i].Reaches = []metrics.ReachSample{rapid.Make[metrics.ReachSample]().Draw(t, "reach")}
 		}
 		for i := range run.Failures {
@@ -220,11 +221,11 @@ func TestTables(t *testing.T) {
 	write(t, dir)
 	files := tree(t, dir)
 	for name, want := range map[string]string{
-		"samples.csv": `variant,heap,time_s,requested_bytes,reserved_bytes,free_bytes,peak_reserved_bytes,largest_free_bytes,holes,blocks,unusable_share,failures
-low,dram,0,1,4096,7,8,5,2,3,0.3333333333333333,9
-low,cma,0,0,0,0,0,0,0,0,0,0
-low,dram,1.500000001,0,0,0,0,0,0,0,0,0
-low,cma,1.500000001,0,0,0,0,0,0,0,0,0
+		"samples.csv": `variant,heap,time_s,requested_bytes,reserved_bytes,free_bytes,peak_reserved_bytes,largest_free_bytes,holes,blocks,unusable_share,failed_permission,failed_limit,failed_exhausted,failed_window,failed_fragmented,failed_alignment,failed_boundary,failed_rule,failed_segments,failed_busy,failed_pinned,failed_policy,failed_unreachable,failed_iova,failed_bounce
+low,dram,0,1,4096,7,8,5,2,3,0.3333333333333333,0,0,0,9,0,0,0,0,0,0,0,0,0,0,0
+low,cma,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+low,dram,1.500000001,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
+low,cma,1.500000001,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0,0
 `,
 		"reaches.csv": `variant,heap,time_s,device,free_bytes,largest_free_bytes,polluted_bytes,unusable_share
 low,dram,0,vpu,1,2,3,0.1
@@ -436,7 +437,7 @@ func TestReadSaysWhatIsDamaged(t *testing.T) {
 		}, nil, "is in format 2, this program reads format 1"},
 		"bad number":      {forge("samples.csv", "4096", "4k"), result.ErrDamaged, `samples.csv: line 2: reserved_bytes is "4k"`},
 		"bad time":        {forge("samples.csv", "1.500000001", "1.5s"), result.ErrDamaged, `samples.csv: line 4: time_s is "1.5s"`},
-		"missing column":  {forge("samples.csv", ",failures", ""), result.ErrDamaged, "samples.csv: record on line 1: wrong number of fields"},
+		"missing column":  {forge("samples.csv", ",failed_bounce", ""), result.ErrDamaged, "samples.csv: record on line 1: wrong number of fields"},
 		"unknown heap":    {forge("samples.csv", "low,cma", "low,cmb"), result.ErrDamaged, `samples.csv: line 3: heap is "cmb"`},
 		"unknown variant": {forge("failures.csv", "low,1", "high,1"), result.ErrDamaged, `failures.csv: line 2: unknown variant "high"`},
 		"unknown cause":   {forge("failures.csv", "window", "windy"), result.ErrDamaged, `failures.csv: line 2: unknown cause "windy"`},

@@ -10,19 +10,29 @@ import (
 	"strings"
 	"time"
 
+	"dmasim/allocator"
 	"dmasim/mem"
 	"dmasim/sim/metrics"
 )
 
 var (
-	sampleColumns = []string{"variant", "heap", "time_s", "requested_bytes", "reserved_bytes", "free_bytes",
-		"peak_reserved_bytes", "largest_free_bytes", "holes", "blocks", "unusable_share", "failures"}
+	sampleColumns = append([]string{"variant", "heap", "time_s", "requested_bytes", "reserved_bytes", "free_bytes",
+		"peak_reserved_bytes", "largest_free_bytes", "holes", "blocks", "unusable_share"}, causeColumns()...)
 	reachColumns = []string{"variant", "heap", "time_s", "device", "free_bytes", "largest_free_bytes",
 		"polluted_bytes", "unusable_share"}
 	failureColumns = []string{"variant", "time_s", "op", "client", "heap", "size_bytes", "reserve_bytes", "cause",
 		"free_bytes", "free_in_reach_bytes", "largest_run_in_reach_bytes", "polluted_bytes"}
 	mapColumns = []string{"variant", "heap", "time_s", "cells"}
 )
+
+// causeColumns are the counts of failures so far, by cause.
+func causeColumns() []string {
+	var names []string
+	for _, cause := range allocator.Causes() {
+		names = append(names, "failed_"+cause.String())
+	}
+	return names
+}
 
 // writeTable writes a CSV file: the columns, then what rows emits.
 func writeTable(w io.Writer, columns []string, rows func(emit func(fields ...string))) error {
@@ -47,9 +57,13 @@ func writeSamples(w io.Writer, variants []Variant) error {
 	return writeTable(w, sampleColumns, func(emit func(...string)) {
 		for _, v := range variants {
 			for _, s := range v.Run.Samples {
-				emit(v.Name, v.Run.Summary.Heaps[s.Heap].Name, seconds(s.At),
+				fields := []string{v.Name, v.Run.Summary.Heaps[s.Heap].Name, seconds(s.At),
 					number(s.Requested), number(s.Reserved), number(s.Free), number(s.Peak), number(s.Largest),
-					strconv.Itoa(s.Holes), strconv.Itoa(s.Blocks), share(s.Unusable), number(s.Failures))
+					strconv.Itoa(s.Holes), strconv.Itoa(s.Blocks), share(s.Unusable)}
+				for _, cause := range allocator.Causes() {
+					fields = append(fields, number(s.Failures[cause]))
+				}
+				emit(fields...)
 			}
 		}
 	})
@@ -114,11 +128,15 @@ func newTableReader(variants []Variant) *tableReader {
 
 func (t *tableReader) samples(data []byte) error {
 	return t.each(data, sampleColumns, func(run *metrics.Run, heaps map[string]int, r *row) {
-		run.Samples = append(run.Samples, metrics.Sample{
+		s := metrics.Sample{
 			Heap: r.heap(heaps), At: r.seconds(),
 			Requested: r.number(), Reserved: r.number(), Free: r.number(), Peak: r.number(), Largest: r.number(),
-			Holes: r.count(), Blocks: r.count(), Unusable: r.share(), Failures: r.number(),
-		})
+			Holes: r.count(), Blocks: r.count(), Unusable: r.share(),
+		}
+		for _, cause := range allocator.Causes() {
+			s.Failures[cause] = r.number()
+		}
+		run.Samples = append(run.Samples, s)
 	})
 }
 

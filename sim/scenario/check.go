@@ -176,7 +176,7 @@ func (c *checker) heaps(cfg *sim.Config, memory mem.RangeSet) {
 		c.allocator(h.Allocator, at(c.root, "heaps", i, "allocator"))
 		cfg.Heaps = append(cfg.Heaps, sim.Heap{
 			Name: h.Name, Arena: arena, Granule: uint64(h.Granule), Allocator: h.Allocator,
-			Placement: allocator.Dir(h.Placement), Aware: h.Aware,
+			Placement: allocator.Dir(h.Placement), Aware: h.Aware, UnusableSize: uint64(h.UnusableSize),
 		})
 	}
 }

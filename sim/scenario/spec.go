@@ -68,6 +68,8 @@ type Heap struct {
 	Granule mem.Size `yaml:"granule,omitempty"`
 	// Whether the allocator is told what the devices of a buffer demand. The Linux kernel's heaps are not (false): they place a buffer anywhere, and a device that cannot reach it fails at map, with the cause unreachable. true is a proposal that the kernel does not have.
 	Aware bool `yaml:"aware" jsonschema_extras:"default=false"`
+	// Size that the unusable index is about: the share of the free bytes that buffers of this size cannot use. By default a 256th of the arena.
+	UnusableSize mem.Size `yaml:"unusable_size,omitempty"`
 }
 
 // Workload is a source of buffers' requests: either churn or trace.

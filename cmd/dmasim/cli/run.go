@@ -45,6 +45,12 @@ file, the name of an embedded scenario (` + strings.Join(scenario.Names(), ", ")
 trace of buffer lifetimes in MiniMalloc's CSV format. Without one, run does the
 embedded scenario ` + defaultScenario + `.
 
+The table has a row for each variant: buffers asked for; the share that the client
+that fared worst did not get; when the first request failed; the mean share of
+memory in use; the mean largest-free index (1 - largest hole / free) of the heap,
+and of what the device that sees the most fragmented part of it reaches; and the
+share of the memory in use that nobody asked for.
+
 The results, with figures as PNG and SVG, go to a directory that is written whole
 or not at all. Only a dmasim result is ever replaced.`,
 		Example: `  dmasim run
