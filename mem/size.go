@@ -39,15 +39,16 @@ func (s Size) String() string {
 	return strconv.FormatUint(uint64(s)>>(10*unit), 10) + units[unit]
 }
 
-// Short returns the size rounded to three significant digits in the largest
-// unit that keeps it at least one ("11.9MiB"): for people, not for reading back.
+// Short returns the size rounded to three significant digits (four from 1000 to
+// 1023) in the largest unit that keeps it at least one ("11.9MiB"): for people,
+// not for reading back.
 func (s Size) Short() string {
 	unit := 0
 	if s != 0 {
 		unit = min((bits.Len64(uint64(s))-1)/10, len(units)-1)
 	}
 	v := float64(s) / float64(uint64(1)<<(10*unit))
-	if v >= 999.5 && unit < len(units)-1 {
+	if v >= 1023.5 && unit < len(units)-1 {
 		unit++
 		v /= 1024
 	}

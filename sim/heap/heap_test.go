@@ -1,0 +1,154 @@
+package heap_test
+
+import (
+	"errors"
+	"math"
+	"testing"
+
+	"dmasim/allocator"
+	"dmasim/devices"
+	"dmasim/mem"
+	"dmasim/sim/heap"
+)
+
+func plan(t *testing.T, list ...devices.Device) *devices.Plan {
+	t.Helper()
+	p, err := devices.Merge(list...)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return p
+}
+
+func newHeap(t *testing.T, cfg heap.Config) *heap.Heap {
+	t.Helper()
+	cfg.Name, cfg.Owners, cfg.Check = "main", 1, true
+	if cfg.Arena == nil {
+		cfg.Arena = mem.NewRangeSet(mem.Range{Lo: 0x100000, Hi: 0x200000})
+	}
+	if cfg.Allocator == "" {
+		cfg.Allocator = "first-fit"
+	}
+	h, err := heap.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return h
+}
+
+var ring = devices.Device{Name: "ring", Padding: 0x810, Granularity: 768, Align: 512}
+
+// TestWasteByOrigin follows one size through padding, the device's granularity
+// and the heap's granule, in this order.
+func TestWasteByOrigin(t *testing.T) {
+	tests := []struct {
+		name      string
+		allocator string
+		granule   uint64
+		aware     bool
+		payload   uint64
+		size      uint64
+		want      heap.Waste
+	}{
+		// 8192 + 2064 = 10256, up to a multiple of 768: 10752, of 4096: 12288.
+		{"aware", "first-fit", 4096, true, 8192, 12288, heap.Waste{Padding: 2064, Granularity: 496, Granule: 1536}},
+		{"aware, no granule", "first-fit", 0, true, 8192, 10752, heap.Waste{Padding: 2064, Granularity: 496}},
+		{"buddy", "buddy", 4096, true, 8192, 16384, heap.Waste{Padding: 2064, Granularity: 496, Granule: 1536, Allocator: 4096}},
+		{"not aware", "first-fit", 4096, false, 8191, 8192, heap.Waste{Granule: 1}},
+	}
+	for _, test := range tests {
+		t.Run(test.name, func(t *testing.T) {
+			h := newHeap(t, heap.Config{Allocator: test.allocator, Granule: test.granule, Aware: test.aware})
+			b, d := h.Alloc(0, plan(t, ring), allocator.Natural, test.payload)
+			if d.Cause != allocator.None || b.Waste != test.want || b.Block.Size != test.size {
+				t.Errorf("got %d bytes with %+v (%v), want %d with %+v", b.Block.Size, b.Waste, d.Cause, test.size, test.want)
+			}
+			if err := h.Check(); err != nil {
+				t.Error(err)
+			}
+		})
+	}
+}
+
+// TestUnawareHeapFailsAtMap is what the kernel does: the buffer is placed
+// anywhere, and the device that cannot reach it finds out when it maps it.
+func TestUnawareHeapFailsAtMap(t *testing.T) {
+	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
+	h := newHeap(t, heap.Config{Granule: 4096})
+	if _, d := h.Alloc(0, plan(t, low), allocator.Low, 0x8000); d.Cause != allocator.None {
+		t.Fatalf("in reach: %v", d.Cause)
+	}
+	if _, d := h.Alloc(0, plan(t, low), allocator.High, 0x8000); d.Cause != allocator.Unreachable {
+		t.Errorf("out of reach: %v", d.Cause)
+	}
+	if got := h.Ledger.Reserved(); got != 0x8000 {
+		t.Errorf("%#x bytes are reserved after the failed map, want 0x8000", got)
+	}
+	if _, d := h.Alloc(0, plan(t, low), allocator.Natural, 1<<20); d.Cause != allocator.Exhausted {
+		t.Errorf("too large: %v", d.Cause)
+	}
+}
+
+func TestPlacementOfTheClientComesBeforeTheHeaps(t *testing.T) {
+	h := newHeap(t, heap.Config{Granule: 4096, Placement: allocator.High, Aware: true})
+	for _, test := range []struct {
+		dir  allocator.Dir
+		want uint64
+	}{{allocator.Natural, 0x1ff000}, {allocator.Low, 0x100000}, {allocator.High, 0x1fe000}} {
+		b, d := h.Alloc(0, plan(t), test.dir, 1)
+		if d.Cause != allocator.None || b.Block.Addr != test.want {
+			t.Errorf("%v: at %#x (%v), want %#x", test.dir, b.Block.Addr, d.Cause, test.want)
+		}
+	}
+}
+
+func TestSizesThatDoNotFitInMemoryOrIn64Bits(t *testing.T) {
+	for _, aware := range []bool{false, true} {
+		h := newHeap(t, heap.Config{Granule: 4096, Aware: aware})
+		for _, payload := range []uint64{1<<20 + 1, 1 << 63, math.MaxUint64 - 4096, math.MaxUint64} {
+			if _, d := h.Alloc(0, plan(t, ring), allocator.Natural, payload); d.Cause != allocator.Exhausted {
+				t.Errorf("aware %v, %d bytes: %v", aware, payload, d.Cause)
+			}
+		}
+	}
+}
+
+func TestFreeingTwiceIsAnError(t *testing.T) {
+	h := newHeap(t, heap.Config{Granule: 4096})
+	b, _ := h.Alloc(0, plan(t), allocator.Natural, 1)
+	if err := h.Free(b); err != nil {
+		t.Fatal(err)
+	}
+	if err := h.Free(b); !errors.Is(err, allocator.ErrDoubleFree) {
+		t.Errorf("got %v", err)
+	}
+	if err := h.Check(); err != nil || h.Ledger.Blocks() != 0 {
+		t.Errorf("%d blocks, %v", h.Ledger.Blocks(), err)
+	}
+}
+
+// liar places every block at the start of the arena.
+type liar struct{ at uint64 }
+
+func (l liar) Alloc(r allocator.Request) (allocator.Block, bool) {
+	return allocator.Block{Addr: l.at, Size: r.Size}, true
+}
+
+func (liar) Free(allocator.Block) error { return nil }
+
+func TestCheckFindsAStrategyThatBreaksItsWord(t *testing.T) {
+	allocator.Register(allocator.Spec{
+		Name: "liar", Honours: allocator.HonoursAlign,
+		New: func(cfg allocator.Config) (allocator.Strategy, error) { return liar{cfg.Arena[0].Lo + 4096}, nil },
+	})
+	h := newHeap(t, heap.Config{Allocator: "liar", Granule: 4096, Aware: true})
+	wide := devices.Device{Name: "wide", Align: 65536}
+	h.Alloc(0, plan(t), allocator.Natural, 1)
+	if err := h.Check(); err != nil {
+		t.Errorf("one block: %v", err)
+	}
+	h.Alloc(0, plan(t, wide), allocator.Natural, 1)
+	if err := h.Check(); err == nil {
+		t.Error("a misaligned block was not found")
+	}
+}

@@ -1,0 +1,199 @@
+package metrics_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"dmasim/devices"
+	"dmasim/mem"
+	"dmasim/sim"
+	"dmasim/sim/metrics"
+	"dmasim/workloads"
+)
+
+// list is a source that plays a list.
+type list []workloads.Op
+
+func (l *list) Next(*workloads.Outcome) (workloads.Op, bool) {
+	if len(*l) == 0 {
+		return workloads.Op{}, false
+	}
+	op := (*l)[0]
+	*l = (*l)[1:]
+	return op, true
+}
+
+func (*list) Err() error { return nil }
+
+// system is a heap of 100 bytes whose first 40 a device reaches.
+func system(t testing.TB, ops ...workloads.Op) sim.Config {
+	t.Helper()
+	window := devices.Device{Name: "window", Spans: []devices.Span{{Lo: 1000, Size: 40}}}
+	inWindow, err := devices.Merge(window)
+	if err != nil {
+		t.Fatal(err)
+	}
+	anywhere, err := devices.Merge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	source := list(ops)
+	return sim.Config{
+		Check: true,
+		Heaps: []sim.Heap{{
+			Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 1000, Hi: 1100}), Granule: 2,
+			Allocator: "first-fit", Aware: true, UnusableSize: 20,
+		}},
+		Devices: []devices.Device{window},
+		Clients: []sim.Client{{Name: "anywhere", Plan: anywhere}, {Name: "window", Devices: []int{0}, Plan: inWindow}},
+		Inputs:  []sim.Input{{Name: "list", Source: &source, Clients: []int{0, 1}}},
+	}
+}
+
+func collect(t testing.TB, cfg sim.Config) metrics.Run {
+	t.Helper()
+	s, err := sim.New(cfg)
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := metrics.NewCollector(cfg, s)
+	if err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	return c.Run()
+}
+
+func op(at time.Duration, client int, size uint64, lifetime time.Duration) workloads.Op {
+	return workloads.Op{At: at, Client: client, Size: size, Lifetime: lifetime}
+}
+
+// TestFiguresOfAWorkedRun follows three buffers by hand:
+//
+//	[0, 6)  19 bytes of "anywhere", 20 reserved at 1000
+//	[2, 8)  30 bytes of "anywhere" at 1020
+//	[4, 10) 10 bytes of "window": none of the 40 are free in one run
+//	        of 10 below 1040 until 6, so the request at 4 fails: free are 50,
+//	        none of it in reach
+//	[7, 9)  10 bytes of "window" at 1000
+func TestFiguresOfAWorkedRun(t *testing.T) {
+	cfg := system(t, op(0, 0, 19, 6), op(2, 0, 30, 6), op(4, 1, 10, 6), op(7, 1, 10, 2))
+	cfg.Duration = 10
+	run := collect(t, cfg)
+	s := run.Summary
+	h := s.Heaps[0]
+	for _, c := range []struct {
+		what      string
+		got, want any
+	}{
+		{"events", s.Events, uint64(7)},
+		{"duration", s.Duration, time.Duration(10)},
+		// (6·19 + 6·30 + 2·10) / 10 and the same with 20.
+		{"mean requested", h.MeanRequested, 31.4},
+		{"mean reserved", h.MeanReserved, 32.0},
+		{"mean blocks", h.MeanBlocks, 1.4},
+		{"peak reserved", h.PeakReserved, mem.Size(50)},
+		{"peak requested", h.PeakRequested, mem.Size(49)},
+		{"high water", h.HighWater, mem.Size(50)},
+		{"capacity", h.Capacity, mem.Size(100)},
+		{"internal", h.Internal, metrics.Internal{Granule: 0.6}},
+		{"failures", s.Clients[1].Failures, uint64(1)},
+		{"failed bytes", s.Clients[1].FailedBytes, mem.Size(10)},
+		{"causes", fmt.Sprint(s.Clients[1].Causes), "map[window:1]"},
+		{"requests", s.Clients[0].Requests, uint64(2)},
+		{"no causes", fmt.Sprint(s.Clients[0].Causes), "map[]"},
+		{"first", *s.First, metrics.Failure{
+			At: 4, Op: 3, Client: "window", Heap: "main", Size: 10, Reserve: 10, Cause: run.Failures[0].Cause,
+			Free: 50, InReach: 0, Largest: 0, Polluted: 40,
+		}},
+		{"reach", h.Reaches[0].Capacity, mem.Size(40)},
+		// Reserved by those who could lie elsewhere: 20 in [0,2), 40 in [2,6), 20 in [6,8).
+		{"polluted", h.Reaches[0].MeanPolluted, 24.0},
+		// Free in the window: 20, 20, 0 (4 instants), 20, 10, 30, 40.
+		{"free in reach", h.Reaches[0].MeanFree, 14.0},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: got %v, want %v", c.what, c.got, c.want)
+		}
+	}
+	if len(run.Samples) != 11 {
+		t.Fatalf("%d samples, want one at each instant from 0 to 10", len(run.Samples))
+	}
+	// A sample shows what held until its instant, before what happens then.
+	for at, want := range []uint64{0, 20, 20, 50, 50, 50, 50, 30, 40, 10, 0} {
+		if got := run.Samples[at].Reserved; got != want {
+			t.Errorf("at %d: %d bytes reserved, want %d", at, got, want)
+		}
+	}
+	if got := run.Samples[5].Failures; got[run.Failures[0].Cause] != 1 {
+		t.Errorf("failures at 5: %v", got)
+	}
+}
+
+// TestSeriesAreBoundedAndKeepPeaks runs 200,000 events of unknown duration, of
+// which one reserves ten times what the others do.
+func TestSeriesAreBoundedAndKeepPeaks(t *testing.T) {
+	var ops []workloads.Op
+	for i := range time.Duration(100_000) {
+		size := uint64(4)
+		if i == 61_803 {
+			size = 40
+		}
+		ops = append(ops, op(10*i, 0, size, 5))
+	}
+	cfg := system(t, ops...)
+	cfg.Check = false
+	run := collect(t, cfg)
+	if n := len(run.Samples); n < 256 || n > 1025 {
+		t.Errorf("%d samples", n)
+	}
+	var peak uint64
+	for i, s := range run.Samples {
+		peak = max(peak, s.Peak)
+		if i > 0 && s.At <= run.Samples[i-1].At {
+			t.Fatalf("sample %d at %v is not after the one before", i, s.At)
+		}
+	}
+	if peak != 40 {
+		t.Errorf("the highest peak of the samples is %d, want 40", peak)
+	}
+	m := run.Maps[0]
+	if len(m.Cells) != m.Rows*len(m.Times) || len(m.Times) != len(run.Samples) {
+		t.Errorf("%d cells in %d rows at %d instants, %d samples", len(m.Cells), m.Rows, len(m.Times), len(run.Samples))
+	}
+}
+
+// TestMapShowsWhoHoldsWhat reads the map of two buffers and the hole between.
+func TestMapShowsWhoHoldsWhat(t *testing.T) {
+	cfg := system(t, op(0, 1, 20, 100), op(0, 0, 20, 1), op(0, 0, 40, 100))
+	cfg.Duration = 10
+	m := collect(t, cfg).Maps[0]
+	if m.Rows != 50 {
+		t.Fatalf("%d rows, want one for each granule", m.Rows)
+	}
+	last := m.Cells[len(m.Cells)-m.Rows:]
+	for row, cell := range last {
+		want := int16(-1)
+		switch {
+		case row < 10:
+			want = 1
+		case row >= 20 && row < 40:
+			want = 0
+		}
+		if cell.Client != want || (cell.Fill == 255) != (want >= 0) {
+			t.Errorf("row %d: %+v, want client %d", row, cell, want)
+		}
+	}
+}
+
+func TestRunWithoutEvents(t *testing.T) {
+	for _, duration := range []time.Duration{0, time.Second} {
+		cfg := system(t)
+		cfg.Duration = duration
+		run := collect(t, cfg)
+		if run.Summary.Events != 0 || run.Summary.First != nil || len(run.Samples) == 0 {
+			t.Errorf("duration %v: %+v", duration, run.Summary)
+		}
+	}
+}
