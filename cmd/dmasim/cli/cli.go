@@ -81,6 +81,7 @@ which allocator keeps serving, for how long, at what waste, and when it fails, w
 	root.AddCommand(newRunCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
+	root.AddCommand(newConformCommand())
 	root.AddCommand(newDevicesCommand())
 	return root
 }

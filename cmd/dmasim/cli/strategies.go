@@ -1,0 +1,6 @@
+package cli
+
+// Strategies that live outside package allocator.
+import (
+	_ "dmasim/allocator/kernel"
+)
