@@ -33,25 +33,21 @@ func (a *addressOrdered) Free(b Block) error {
 // a place in a hole for Size bytes is one for the whole block.
 func (a *addressOrdered) prepare(r *Request) (reserved uint64, ok bool) {
 	reserved, ok = alignUp(r.Size, a.granule)
-	if !ok || reserved == 0 || reserved > a.holes.Largest() {
+	if !ok || reserved == 0 || reserved > a.holes.Largest() || r.windows() == 0 {
 		return 0, false
 	}
-	switch {
-	case r.Align == 0:
-		r.Align = a.granule
-	case r.Align%a.granule != 0:
-		return reserved, r.onGranule(a.granule)
-	}
-	return reserved, true
+	return reserved, r.AlignTo(a.granule)
 }
 
-// allocLow places a prepared request at its lowest legal start.
-func (a *addressOrdered) allocLow(r *Request, reserved uint64) (Block, bool) {
-	for i := range r.spans() {
-		span := r.span(i)
+// allocLow places a prepared request at its lowest legal start in the holes
+// that end above from. Its cost is logarithmic in the number of holes, once for
+// each hole that is long enough and has no legal start.
+func (a *addressOrdered) allocLow(r *Request, reserved, from uint64) (Block, bool) {
+	for i := range r.windows() {
+		window := r.window(i)
 		var c holes.Cursor
-		c.From(a.holes, span.Lo)
-		for hole, ok := c.Next(reserved); ok && hole.Lo < span.Hi; hole, ok = c.Next(reserved) {
+		c.From(a.holes, max(window.Lo, from))
+		for hole, ok := c.Next(reserved); ok && hole.Lo < window.Hi; hole, ok = c.Next(reserved) {
 			if start, ok := r.Place(hole.Lo, hole.Hi, false); ok {
 				c.Take(start, start+reserved)
 				return a.live.add(start, reserved), true
@@ -61,13 +57,14 @@ func (a *addressOrdered) allocLow(r *Request, reserved uint64) (Block, bool) {
 	return Block{}, false
 }
 
-// allocHigh places a prepared request at its highest legal start.
-func (a *addressOrdered) allocHigh(r *Request, reserved uint64) (Block, bool) {
-	for i := r.spans() - 1; i >= 0; i-- {
-		span := r.span(i)
+// allocHigh places a prepared request at its highest legal start in the holes
+// that start below to.
+func (a *addressOrdered) allocHigh(r *Request, reserved, to uint64) (Block, bool) {
+	for i := r.windows() - 1; i >= 0; i-- {
+		window := r.window(i)
 		var c holes.Cursor
-		c.To(a.holes, span.Hi)
-		for hole, ok := c.Prev(reserved); ok && hole.Hi > span.Lo; hole, ok = c.Prev(reserved) {
+		c.To(a.holes, min(window.Hi, to))
+		for hole, ok := c.Prev(reserved); ok && hole.Hi > window.Lo; hole, ok = c.Prev(reserved) {
 			if start, ok := r.Place(hole.Lo, hole.Hi, true); ok {
 				c.Take(start, start+reserved)
 				return a.live.add(start, reserved), true
@@ -77,32 +74,35 @@ func (a *addressOrdered) allocHigh(r *Request, reserved uint64) (Block, bool) {
 	return Block{}, false
 }
 
-// spans returns the number of spans, outside of which the request has no start:
-// one, or one for each window of a rule.
-func (r *Request) spans() int {
+// windows returns the number of windows in which the request may start: one, or
+// as many as its rule has.
+func (r *Request) windows() int {
 	if r.Rule == nil {
 		return 1
 	}
 	return len(r.Rule.Windows)
 }
 
-// span returns the span of that index; it may be empty.
-func (r *Request) span(i int) mem.Range {
-	span := mem.Range{Lo: r.Lo, Hi: r.Hi}
+// window returns the window of that index, by rising address, as a range that
+// holds all legal starts in it. It may be empty.
+func (r *Request) window(i int) mem.Range {
+	window := mem.Range{Lo: r.Lo, Hi: r.Hi}
 	if r.Hi == 0 {
-		span.Hi = math.MaxUint64
+		window.Hi = math.MaxUint64
 	}
 	if r.Rule != nil {
-		return span.Intersect(r.Rule.Windows[i].Reach)
+		return window.Intersect(r.Rule.Windows[i].Reach)
 	}
-	return span
+	return window
 }
 
-// hull returns a range outside of which the request has no start.
-func (r *Request) hull() mem.Range {
-	n := r.spans()
-	if n == 0 {
-		return mem.Range{}
+// mayStartIn reports whether one of the request's windows shares a byte with a
+// hole.
+func (r *Request) mayStartIn(hole mem.Range) bool {
+	for i := range r.windows() {
+		if window := r.window(i); hole.Lo < window.Hi && window.Lo < hole.Hi {
+			return true
+		}
 	}
-	return mem.Range{Lo: r.span(0).Lo, Hi: r.span(n - 1).Hi}
+	return false
 }

@@ -87,16 +87,14 @@ func (o *oracle) alloc(r allocator.Request) (uint64, bool) {
 	}
 	var all, ahead []uint64
 	for _, hole := range holes {
-		all = append(all, o.starts(r, hole)...)
+		starts := o.starts(r, hole)
+		all = append(all, starts...)
+		if high && hole.Lo < o.down || !high && hole.Hi > o.up {
+			ahead = append(ahead, starts...)
+		}
 	}
 	if o.policy != "next-fit" {
 		return pick(all)
-	}
-	reserved := (r.Size + o.granule - 1) / o.granule * o.granule
-	for _, s := range all {
-		if high && s+reserved <= o.down || !high && s >= o.up {
-			ahead = append(ahead, s)
-		}
 	}
 	s, ok := pick(ahead)
 	if !ok {
@@ -105,7 +103,7 @@ func (o *oracle) alloc(r allocator.Request) (uint64, bool) {
 	if ok && high {
 		o.down = s
 	} else if ok {
-		o.up = s + reserved
+		o.up = s + (r.Size+o.granule-1)/o.granule*o.granule
 	}
 	return s, ok
 }
@@ -135,16 +133,7 @@ func compareWithOracle(t *rapid.T, policy string) {
 	}
 	o := &oracle{policy: policy, arena: cfg.Usable(), granule: granule, down: math.MaxUint64}
 	rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 0))
-	for range 150 {
-		if len(o.live) > 0 && rng.IntN(5) < 2 {
-			i := rng.IntN(len(o.live))
-			if err := s.Free(o.live[i]); err != nil {
-				t.Fatal(err)
-			}
-			o.live = slices.Delete(o.live, i, i+1)
-			continue
-		}
-		r := randomRequest(rng, base)
+	alloc := func(r allocator.Request) bool {
 		want, wanted := o.alloc(r)
 		got, ok := s.Alloc(r)
 		if ok != wanted || ok && got.Addr != want {
@@ -155,6 +144,28 @@ func compareWithOracle(t *rapid.T, policy string) {
 				t.Fatalf("Alloc(%+v) has size %d", r, got.Size)
 			}
 			o.live = append(o.live, got)
+		}
+		return ok
+	}
+	free := func() {
+		i := rng.IntN(len(o.live))
+		if err := s.Free(o.live[i]); err != nil {
+			t.Fatal(err)
+		}
+		o.live = slices.Delete(o.live, i, i+1)
+	}
+	if rapid.Bool().Draw(t, "crowded") {
+		for alloc(allocator.Request{Size: 1 + rng.Uint64N(2*granule)}) {
+		}
+		for range len(o.live) / 2 {
+			free()
+		}
+	}
+	for range 150 {
+		if len(o.live) > 0 && rng.IntN(5) < 2 {
+			free()
+		} else {
+			alloc(randomRequest(rng, base))
 		}
 	}
 }
@@ -172,6 +183,10 @@ func randomRequest(rng *rand.Rand, base uint64) allocator.Request {
 	}
 	if rng.IntN(3) == 0 {
 		r.Hi = base + rng.Uint64N(850)
+	}
+	if rng.IntN(8) == 0 {
+		r.Lo = base + rng.Uint64N(800)
+		r.Hi = r.Lo + r.Size + rng.Uint64N(20)
 	}
 	if rng.IntN(3) == 0 {
 		r.Boundary = []uint64{4, 8, 12, 16, 20, 64}[rng.IntN(6)]

@@ -96,7 +96,7 @@ func (b *buddy) Alloc(req Request) (Block, bool) {
 		return Block{}, false
 	}
 	order := uint32(bits.Len64((req.Size - 1) / b.granule))
-	if b.orders>>order == 0 || !req.onGranule(b.granule<<order) {
+	if b.orders>>order == 0 || !req.AlignTo(b.granule<<order) {
 		return Block{}, false
 	}
 	n, from, start := b.find(&req, order)

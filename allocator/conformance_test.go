@@ -12,8 +12,15 @@ import (
 func TestConformance(t *testing.T) {
 	// Strategies are exact unless they say otherwise here.
 	inexact := map[string][]alloctest.Option{
-		"tlsf":  {},
-		"buddy": {alloctest.Exact(), alloctest.Unit(powerOfTwoGranules)},
+		"half-fit":       {},
+		"linear":         {},
+		"ring":           {},
+		"slab":           {},
+		"stack":          {},
+		"segregated-fit": {},
+		"tlsf":           {},
+		"window-fit":     {},
+		"buddy":          {alloctest.Exact(), alloctest.Unit(powerOfTwoGranules)},
 	}
 	for _, spec := range allocator.Specs() {
 		t.Run(spec.Name, func(t *testing.T) {

@@ -1,21 +1,19 @@
 package allocator
 
+import "math"
+
 func init() {
 	Register(Spec{
 		Name:    "first-fit",
 		Summary: "the lowest legal place; logarithmic in the number of holes",
 		Honours: HonoursAll,
-		New: func(cfg Config) (Strategy, error) {
-			return &firstFit{newAddressOrdered(cfg), false}, nil
-		},
+		New:     func(cfg Config) (Strategy, error) { return &firstFit{newAddressOrdered(cfg), false}, nil },
 	})
 	Register(Spec{
 		Name:    "last-fit",
 		Summary: "the highest legal place, first-fit from the top; logarithmic in the number of holes",
 		Honours: HonoursAll,
-		New: func(cfg Config) (Strategy, error) {
-			return &firstFit{newAddressOrdered(cfg), true}, nil
-		},
+		New:     func(cfg Config) (Strategy, error) { return &firstFit{newAddressOrdered(cfg), true}, nil },
 	})
 }
 
@@ -33,7 +31,7 @@ func (f *firstFit) Alloc(r Request) (Block, bool) {
 	case !ok:
 		return Block{}, false
 	case r.Dir == High || r.Dir == Natural && f.fromTop:
-		return f.allocHigh(&r, reserved)
+		return f.allocHigh(&r, reserved, math.MaxUint64)
 	}
-	return f.allocLow(&r, reserved)
+	return f.allocLow(&r, reserved, 0)
 }

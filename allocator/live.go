@@ -4,14 +4,14 @@ package allocator
 // Ref is its row and the row's generation, which is odd while the row is in use
 // and so tells a block that is free already from one that was never here.
 type liveBlocks struct {
-	rows []liveRow
-	free uint32 // first row not in use, plus 1; 0: none
+	rows        []liveRow
+	generations []uint32
+	free        uint32 // first row not in use, plus 1; 0: none
 }
 
 type liveRow struct {
-	addr, size uint64
-	generation uint32
-	next       uint32 // in the list of free rows
+	addr uint64
+	size uint64 // while not in use, the next row not in use, plus 1
 }
 
 // add enters a block and returns it with its Ref.
@@ -19,14 +19,24 @@ func (l *liveBlocks) add(addr, size uint64) Block {
 	row := l.free - 1
 	if l.free == 0 {
 		row = uint32(len(l.rows))
-		l.rows = append(l.rows, liveRow{})
+		l.grow()
 	} else {
-		l.free = l.rows[row].next
+		l.free = uint32(l.rows[row].size)
 	}
-	r := &l.rows[row]
-	r.addr, r.size = addr, size
-	r.generation++
-	return Block{Addr: addr, Size: size, Ref: uint64(r.generation)<<32 | uint64(row)}
+	l.rows[row] = liveRow{addr, size}
+	l.generations[row]++
+	return Block{Addr: addr, Size: size, Ref: uint64(l.generations[row])<<32 | uint64(row)}
+}
+
+// grow appends a row. The capacity grows by an eighth, because what append
+// leaves unused would be a good part of the memory per block.
+func (l *liveBlocks) grow() {
+	if n := len(l.rows); n == cap(l.rows) {
+		l.rows = append(make([]liveRow, 0, n+n/8+8), l.rows...)
+		l.generations = append(make([]uint32, 0, n+n/8+8), l.generations...)
+	}
+	l.rows = append(l.rows, liveRow{})
+	l.generations = append(l.generations, 0)
 }
 
 // remove takes a block out. It returns ErrDoubleFree or ErrForeign, and changes
@@ -37,17 +47,19 @@ func (l *liveBlocks) remove(b Block) error {
 		return ErrForeign
 	}
 	r := &l.rows[row]
-	switch age := int32(r.generation - generation); {
+	switch age := int32(l.generations[row] - generation); {
 	case age < 0:
 		return ErrForeign
 	case age > 1:
 		return ErrDoubleFree // its row has been used again
-	case r.addr != b.Addr || r.size != b.Size:
+	case r.addr != b.Addr:
 		return ErrForeign
 	case age == 1:
 		return ErrDoubleFree
+	case r.size != b.Size:
+		return ErrForeign
 	}
-	r.generation++
-	r.next, l.free = l.free, row+1
+	l.generations[row]++
+	r.size, l.free = uint64(l.free), row+1
 	return nil
 }

@@ -37,11 +37,35 @@ func (h Honours) String() string {
 	return strings.Join(names, ", ")
 }
 
+// Knowledge is what a strategy is told to choose a place by. Comparing one that
+// knows more with one that knows less shows what the knowledge is worth, not
+// which of them is better.
+type Knowledge uint8
+
+// What a strategy can know.
+const (
+	KnowsRequest   Knowledge = iota // the request alone, and what is live
+	KnowsMix                        // Config.Windows, where requests to come can go
+	KnowsLifetimes                  // when a block will be freed
+)
+
+// String returns "request", "device mix" or "lifetimes".
+func (k Knowledge) String() string {
+	switch k {
+	case KnowsMix:
+		return "device mix"
+	case KnowsLifetimes:
+		return "lifetimes"
+	}
+	return "request"
+}
+
 // Spec describes a strategy to the registry.
 type Spec struct {
 	Name    string // kebab-case, unique
 	Summary string // one line: what it does and its cost
 	Honours Honours
+	Knows   Knowledge
 	Params  []Param
 	New     func(Config) (Strategy, error)
 }

@@ -46,6 +46,10 @@ type Config struct {
 	// Granule is the unit of addresses and sizes in bytes; 0 means 1. Every
 	// block starts and ends at a multiple of it.
 	Granule uint64
+	// Windows are the device mix, for strategies that keep scarce places for
+	// those who need them: for each kind of request to come, the bytes that it
+	// can use. It may be nil, and requests may differ from it.
+	Windows []mem.RangeSet
 	// Params are the strategy's own parameters, complete and checked when the
 	// strategy was made by New.
 	Params Params

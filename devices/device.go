@@ -16,16 +16,16 @@ type Device struct {
 	// Maker of the device.
 	Vendor string `yaml:"vendor,omitempty" json:"vendor,omitempty"`
 	// What the rules bind: buffer, descriptor, driver-splits, private-region, image-layout, bus, iommu or behaviour.
-	Scope Scope `yaml:"scope,omitempty" json:"scope,omitempty" jsonschema:"enum=buffer,enum=descriptor,enum=driver-splits,enum=private-region,enum=image-layout,enum=bus,enum=iommu,enum=behaviour"`
+	Scope Scope `yaml:"scope,omitempty" json:"scope,omitempty"`
 	// Where the figures come from: a kernel file with its line, a device tree, a manual.
 	Source []string `yaml:"source,omitempty" json:"source,omitempty"`
 	// How well the sources bear out the figures: verified, partly-verified or unverified.
-	Status Status `yaml:"status,omitempty" json:"status,omitempty" jsonschema:"enum=verified,enum=partly-verified,enum=unverified"`
+	Status Status `yaml:"status,omitempty" json:"status,omitempty"`
 	// Keys of this entry whose values the sources do not show.
 	Assumed []string `yaml:"assumed,omitempty" json:"assumed,omitempty"`
 
 	// Space of the addresses in reach: cpu (the default) or bus. Devices with addresses of their own say iova, gpu-va, vram, sram, tiler or relative.
-	Space Space `yaml:"space,omitempty" json:"space,omitempty" jsonschema:"enum=cpu,enum=bus,enum=iova,enum=gpu-va,enum=vram,enum=sram,enum=tiler,enum=relative"`
+	Space Space `yaml:"space,omitempty" json:"space,omitempty"`
 	// Memory that the device can address, as ranges that may leave holes. Without any, it is limited by address_bits and translate alone.
 	Spans []Span `yaml:"reach,omitempty" json:"reach,omitempty"`
 	// Width of the addresses that the device emits: bus addresses from 2^address_bits on are out of its reach.
@@ -52,9 +52,9 @@ type Device struct {
 	// Whether a buffer must be one piece. Not enforced: placements are one piece anyway.
 	Contiguous bool `yaml:"contiguous,omitempty" json:"contiguous,omitempty"`
 	// Whether an IOMMU stands between device and memory: none, platform (where the machine has one), always, own, or self for an entry that describes an IOMMU. Not enforced: memory is judged as if the device addressed it directly.
-	IOMMU IOMMU `yaml:"iommu,omitempty" json:"iommu,omitempty" jsonschema:"enum=none,enum=platform,enum=always,enum=own,enum=self"`
+	IOMMU IOMMU `yaml:"iommu,omitempty" json:"iommu,omitempty"`
 	// How the device's view of memory and the CPU's caches agree: coherent, non-coherent, platform, bounce or per-channel. Not enforced.
-	Coherence Coherence `yaml:"coherence,omitempty" json:"coherence,omitempty" jsonschema:"enum=coherent,enum=non-coherent,enum=platform,enum=bounce,enum=per-channel"`
+	Coherence Coherence `yaml:"coherence,omitempty" json:"coherence,omitempty"`
 	// Further rules of the device, in words. They are not enforced.
 	Unmodelled []string `yaml:"unmodelled,omitempty" json:"unmodelled,omitempty"`
 	// Anything else that a reader should know.
@@ -108,5 +108,5 @@ type Boundary struct {
 	// Bytes behind the checked ones that must not cross either.
 	Guard mem.Size `yaml:"guard,omitempty" json:"guard,omitempty"`
 	// What must not cross: touched (payload and padding, the default) or payload.
-	Checks Checks `yaml:"checks,omitempty" json:"checks,omitempty" jsonschema:"enum=touched,enum=payload"`
+	Checks Checks `yaml:"checks,omitempty" json:"checks,omitempty"`
 }

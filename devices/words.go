@@ -1,10 +1,6 @@
 package devices
 
-import (
-	"fmt"
-	"slices"
-	"strings"
-)
+import "dmasim/internal/strictyaml"
 
 // Space says what an address means.
 type Space string
@@ -80,47 +76,71 @@ const (
 	ChecksPayload Checks = "payload"
 )
 
+// Options returns the words that a Space is written as.
+func (Space) Options() []string {
+	return words(CPU, Bus, IOVA, GPUVA, VRAM, SRAM, Tiler, Relative)
+}
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Space) UnmarshalText(text []byte) error {
-	return readWord(s, "space", text, CPU, Bus, IOVA, GPUVA, VRAM, SRAM, Tiler, Relative)
+	return strictyaml.OneOf(s, "space", text, s.Options())
+}
+
+// Options returns the words that a Scope is written as.
+func (Scope) Options() []string {
+	return words(BindsBuffer, BindsDescriptors, DriverSplits, BindsPrivateRegion, BindsImageLayout,
+		BindsBus, BindsIOMMU, DescribesBehaviour)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Scope) UnmarshalText(text []byte) error {
-	return readWord(s, "scope", text, BindsBuffer, BindsDescriptors, DriverSplits, BindsPrivateRegion,
-		BindsImageLayout, BindsBus, BindsIOMMU, DescribesBehaviour)
+	return strictyaml.OneOf(s, "scope", text, s.Options())
+}
+
+// Options returns the words that a Status is written as.
+func (Status) Options() []string {
+	return words(Verified, PartlyVerified, Unverified)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (s *Status) UnmarshalText(text []byte) error {
-	return readWord(s, "status", text, Verified, PartlyVerified, Unverified)
+	return strictyaml.OneOf(s, "status", text, s.Options())
+}
+
+// Options returns the words that a IOMMU is written as.
+func (IOMMU) Options() []string {
+	return words(NoIOMMU, PlatformIOMMU, AlwaysIOMMU, OwnIOMMU, IsIOMMU)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (i *IOMMU) UnmarshalText(text []byte) error {
-	return readWord(i, "iommu", text, NoIOMMU, PlatformIOMMU, AlwaysIOMMU, OwnIOMMU, IsIOMMU)
+	return strictyaml.OneOf(i, "iommu", text, i.Options())
+}
+
+// Options returns the words that a Coherence is written as.
+func (Coherence) Options() []string {
+	return words(Coherent, NonCoherent, PlatformCoherence, Bounced, PerChannel)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *Coherence) UnmarshalText(text []byte) error {
-	return readWord(c, "coherence", text, Coherent, NonCoherent, PlatformCoherence, Bounced, PerChannel)
+	return strictyaml.OneOf(c, "coherence", text, c.Options())
+}
+
+// Options returns the words that a Checks is written as.
+func (Checks) Options() []string {
+	return words(ChecksTouched, ChecksPayload)
 }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *Checks) UnmarshalText(text []byte) error {
-	return readWord(c, "checks", text, ChecksTouched, ChecksPayload)
+	return strictyaml.OneOf(c, "checks", text, c.Options())
 }
 
-// readWord sets to if text is one of the options.
-func readWord[W ~string](to *W, what string, text []byte, options ...W) error {
-	word := W(text)
-	if !slices.Contains(options, word) {
-		names := make([]string, len(options))
-		for i, o := range options {
-			names[i] = string(o)
-		}
-		return fmt.Errorf("unknown %s %q, want one of %s", what, text, strings.Join(names, ", "))
+func words[W ~string](list ...W) []string {
+	text := make([]string, len(list))
+	for i, w := range list {
+		text[i] = string(w)
 	}
-	*to = word
-	return nil
+	return text
 }

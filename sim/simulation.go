@@ -8,6 +8,7 @@ import (
 	"time"
 
 	"dmasim/allocator"
+	"dmasim/mem"
 	"dmasim/sim/heap"
 	"dmasim/workloads"
 )
@@ -57,10 +58,10 @@ type input struct {
 // valid.
 func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	s := &Simulation{cfg: cfg, observers: observers}
-	for _, h := range cfg.Heaps {
+	for i, h := range cfg.Heaps {
 		made, err := heap.New(heap.Config{
 			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Allocator: h.Allocator,
-			Placement: h.Placement, Aware: h.Aware, Owners: len(cfg.Clients), Check: cfg.Check,
+			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.Check,
 		})
 		if err != nil {
 			return nil, err
@@ -71,6 +72,20 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.inputs = append(s.inputs, &input{Input: in, index: int32(len(s.inputs))})
 	}
 	return s, nil
+}
+
+// windows returns what the clients of a heap can reach, if the heap may know.
+func (c *Config) windows(heap int) []mem.RangeSet {
+	if !c.Heaps[heap].Aware {
+		return nil
+	}
+	var windows []mem.RangeSet
+	for _, client := range c.Clients {
+		if client.Heap == heap {
+			windows = append(windows, client.Plan.Reach)
+		}
+	}
+	return windows
 }
 
 // Heaps returns the heaps in the order of the configuration, for observers to
@@ -213,7 +228,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
 	h := s.heaps[client.Heap]
-	buffer, diagnosis := h.Alloc(number, client.Plan, client.Placement, op.Size)
+	buffer, diagnosis := h.Alloc(number, client.Plan, client.Placement, op.Size, op.Align)
 	s.event = Event{
 		Number: s.event.Number + 1, At: s.now, Kind: workloads.Alloc, Client: number, Heap: client.Heap,
 		Size: op.Size, Buffer: buffer, Diagnosis: diagnosis,

@@ -31,7 +31,7 @@ func twoClients() workloads.ChurnConfig {
 		Name:         "frames",
 		Seed:         7,
 		Interarrival: exponential(10 * time.Millisecond),
-		Size:         workloads.Distribution{Kind: "log-normal", Parameters: parameters{"median": 64 << 10, "sigma": 1}},
+		Size:         workloads.Distribution{Kind: "log_normal", Parameters: parameters{"median": 64 << 10, "sigma": 1}},
 		Lifetime:     exponential(time.Second),
 		Clients:      []workloads.ChurnClient{{Weight: 3}, {Weight: 1, Size: &size, Lifetime: &lifetime}},
 		Count:        2000,
@@ -217,7 +217,7 @@ func TestChurnOffered(t *testing.T) {
 	lifetimes := []workloads.Distribution{
 		exponential(3 * time.Second),
 		{Kind: "fixed", Parameters: parameters{"value": 3 * second}},
-		{Kind: "hyper-exponential", Parameters: parameters{"mean": 3 * second, "cv": 2}},
+		{Kind: "hyper_exponential", Parameters: parameters{"mean": 3 * second, "cv": 2}},
 	}
 	for _, lifetime := range lifetimes {
 		t.Run(lifetime.Kind, func(t *testing.T) {
@@ -387,7 +387,7 @@ func ExampleNewChurn() {
 		Name:         "player",
 		Seed:         1,
 		Interarrival: workloads.Distribution{Kind: "exponential", Parameters: map[string]float64{"mean": 20e6}}, // 20 ms
-		Size:         workloads.Distribution{Kind: "log-uniform", Parameters: map[string]float64{"min": 4 << 10, "max": 256 << 10}},
+		Size:         workloads.Distribution{Kind: "log_uniform", Parameters: map[string]float64{"min": 4 << 10, "max": 256 << 10}},
 		Lifetime:     workloads.Distribution{Kind: "exponential", Parameters: map[string]float64{"mean": 1e9}}, // 1 s
 		Clients:      []workloads.ChurnClient{{Weight: 9}, {Weight: 1, Size: &frame}},
 		Count:        3,

@@ -28,13 +28,30 @@ type Choice struct{ Value, Weight float64 }
 // ParameterError says what is wrong with a [Distribution].
 type ParameterError struct {
 	Kind      string // of the distribution
-	Parameter string // its name; "kind", "choices", "at-least" or "at-most" for the other fields
-	Problem   string
+	Parameter string // its name; "kind", "choices", "at_least" or "at_most" for the other fields
+
+	format string
+	args   []any // for format; a quantity has the unit of what is distributed
 }
 
-// Error implements error.
+// quantity is a value with the unit of what is distributed.
+type quantity float64
+
+// Error implements error. It writes values as plain numbers.
 func (e *ParameterError) Error() string {
-	return e.Kind + " distribution: " + e.Parameter + ": " + e.Problem
+	return e.Text(func(value float64) string { return fmt.Sprint(value) })
+}
+
+// Text is Error with write to write the values that have the unit of what is
+// distributed.
+func (e *ParameterError) Text(write func(value float64) string) string {
+	args := slices.Clone(e.args)
+	for i, arg := range args {
+		if q, ok := arg.(quantity); ok {
+			args[i] = write(float64(q))
+		}
+	}
+	return e.Kind + " distribution: " + e.Parameter + ": " + fmt.Sprintf(e.format, args...)
 }
 
 // Validate returns a [*ParameterError] where the distribution cannot be sampled.
@@ -92,6 +109,9 @@ func (d Distribution) law(src rand.Source) (law, error) {
 			return nil, d.problem(p.Name, "is missing: %s", p.Meaning)
 		}
 		if !p.allows(value) {
+			if p.Scaled {
+				return nil, d.problem(p.Name, "is %v, want a number %s", quantity(value), p.limit(value))
+			}
 			return nil, d.problem(p.Name, "is %v, want a number %s", value, p.limit(value))
 		}
 	}
@@ -104,19 +124,19 @@ func (d Distribution) law(src rand.Source) (law, error) {
 		return nil, d.problem("choices", "are not for this kind")
 	}
 	if !finite(d.AtLeast) || d.AtLeast < 0 {
-		return nil, d.problem("at-least", "is %v, want a number at least 0", d.AtLeast)
+		return nil, d.problem("at_least", "is %v, want a number at least 0", quantity(d.AtLeast))
 	}
 	if !finite(d.AtMost) || d.AtMost < 0 {
-		return nil, d.problem("at-most", "is %v, want a number at least 0", d.AtMost)
+		return nil, d.problem("at_most", "is %v, want a number at least 0", quantity(d.AtMost))
 	}
 	if d.AtMost > 0 && d.AtMost < d.AtLeast {
-		return nil, d.problem("at-most", "is %v, below at-least, which is %v", d.AtMost, d.AtLeast)
+		return nil, d.problem("at_most", "is %v, below at_least, which is %v", quantity(d.AtMost), quantity(d.AtLeast))
 	}
 	return k.law(d, src)
 }
 
 func (d Distribution) problem(parameter, format string, args ...any) *ParameterError {
-	return &ParameterError{Kind: d.Kind, Parameter: parameter, Problem: fmt.Sprintf(format, args...)}
+	return &ParameterError{Kind: d.Kind, Parameter: parameter, format: format, args: args}
 }
 
 func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }

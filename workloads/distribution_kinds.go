@@ -110,15 +110,15 @@ var kinds = []kind{
 		Parameters: []Parameter{positive("mean", "mean"), number("shape", "1/cv²: 1 is exponential, more is steadier", 1e-3, 1e6)},
 	}, newGamma},
 	{DistributionKind{
-		Name: "hyper-exponential", Meaning: "mostly short and rarely long: two exponentials, each half of the total",
+		Name: "hyper_exponential", Meaning: "mostly short and rarely long: two exponentials, each half of the total",
 		Parameters: []Parameter{positive("mean", "mean"), number("cv", "coefficient of variation: standard deviation / mean", 1, 1000)},
 	}, newHyperExponential},
 	{DistributionKind{
-		Name: "log-normal", Meaning: "product of many factors: its logarithm is normal",
+		Name: "log_normal", Meaning: "product of many factors: its logarithm is normal",
 		Parameters: []Parameter{positive("median", "median"), number("sigma", "standard deviation of the natural logarithm", 1e-6, 10)},
 	}, newLogNormal},
 	{DistributionKind{
-		Name: "log-uniform", Meaning: "every order of magnitude equally likely",
+		Name: "log_uniform", Meaning: "every order of magnitude equally likely",
 		Parameters: []Parameter{positive("min", "smallest value"), positive("max", "largest value, more than min")},
 	}, newLogUniform},
 	{DistributionKind{
@@ -157,7 +157,7 @@ type uniform struct{ distuv.Uniform }
 func newUniform(d Distribution, src rand.Source) (law, error) {
 	lo, hi := d.Parameters["min"], d.Parameters["max"]
 	if lo >= hi {
-		return nil, d.problem("max", "is %v, not more than min, which is %v", hi, lo)
+		return nil, d.problem("max", "is %v, not more than min, which is %v", quantity(hi), quantity(lo))
 	}
 	return uniform{distuv.Uniform{Min: lo, Max: hi, Src: src}}, nil
 }
@@ -263,7 +263,7 @@ type logUniform struct {
 func newLogUniform(d Distribution, src rand.Source) (law, error) {
 	lo, hi := d.Parameters["min"], d.Parameters["max"]
 	if lo >= hi {
-		return nil, d.problem("max", "is %v, not more than min, which is %v", hi, lo)
+		return nil, d.problem("max", "is %v, not more than min, which is %v", quantity(hi), quantity(lo))
 	}
 	return logUniform{logs: distuv.Uniform{Min: math.Log(lo), Max: math.Log(hi), Src: src}, min: lo, max: hi}, nil
 }
@@ -312,10 +312,10 @@ type triangle struct {
 func newTriangle(d Distribution, src rand.Source) (law, error) {
 	lo, mode, hi := d.Parameters["min"], d.Parameters["mode"], d.Parameters["max"]
 	if lo >= hi {
-		return nil, d.problem("max", "is %v, not more than min, which is %v", hi, lo)
+		return nil, d.problem("max", "is %v, not more than min, which is %v", quantity(hi), quantity(lo))
 	}
 	if mode < lo || mode > hi {
-		return nil, d.problem("mode", "is %v, not between min and max, which are %v and %v", mode, lo, hi)
+		return nil, d.problem("mode", "is %v, not between min and max, which are %v and %v", quantity(mode), quantity(lo), quantity(hi))
 	}
 	return triangle{distuv.NewTriangle(lo, hi, mode, src), lo, mode, hi}, nil
 }
@@ -374,7 +374,7 @@ func newChoice(d Distribution, src rand.Source) (law, error) {
 	weights := make([]float64, len(d.Choices))
 	for i, o := range d.Choices {
 		if !finite(o.Value) || o.Value < 0 {
-			return nil, d.problem("choices", "value %d is %v, want a number at least 0", i+1, o.Value)
+			return nil, d.problem("choices", "value %d is %v, want a number at least 0", i+1, quantity(o.Value))
 		}
 		if !finite(o.Weight) || o.Weight < 0 {
 			return nil, d.problem("choices", "weight %d is %v, want a number at least 0", i+1, o.Weight)

@@ -96,15 +96,15 @@ var cases = []distributionCase{
 		distuv.Uniform{Min: 10, Max: 30}.CDF},
 	{workloads.Distribution{Kind: "exponential", Parameters: parameters{"mean": 50}}, 50, 50,
 		distuv.Exponential{Rate: 0.02}.CDF},
-	{workloads.Distribution{Kind: "log-normal", Parameters: parameters{"median": 100, "sigma": 0.5}},
+	{workloads.Distribution{Kind: "log_normal", Parameters: parameters{"median": 100, "sigma": 0.5}},
 		100 * math.Exp(0.125), 100 * math.Exp(0.125) * math.Sqrt(math.Expm1(0.25)),
 		func(x float64) float64 { return distuv.UnitNormal.CDF(math.Log(x/100) / 0.5) }},
-	{workloads.Distribution{Kind: "log-uniform", Parameters: parameters{"min": 1, "max": 1000}},
+	{workloads.Distribution{Kind: "log_uniform", Parameters: parameters{"min": 1, "max": 1000}},
 		999 / math.Log(1000), math.Sqrt((1e6-1)/(2*math.Log(1000)) - math.Pow(999/math.Log(1000), 2)),
 		func(x float64) float64 { return math.Log(x) / math.Log(1000) }},
 	{workloads.Distribution{Kind: "gamma", Parameters: parameters{"mean": 30, "shape": 3}}, 30, 30 / math.Sqrt(3),
 		func(x float64) float64 { x /= 10; return 1 - math.Exp(-x)*(1+x+x*x/2) }},
-	{workloads.Distribution{Kind: "hyper-exponential", Parameters: parameters{"mean": 10, "cv": 2}}, 10, 20,
+	{workloads.Distribution{Kind: "hyper_exponential", Parameters: parameters{"mean": 10, "cv": 2}}, 10, 20,
 		func(x float64) float64 {
 			p := (1 + math.Sqrt(0.6)) / 2
 			return 1 - p*math.Exp(-2*p*x/10) - (1-p)*math.Exp(-2*(1-p)*x/10)
@@ -275,16 +275,16 @@ func TestDistributionErrors(t *testing.T) {
 		{with("weibull", parameters{"scale": 1, "shape": 0}), "shape", "is 0, want a number at least 0.01"},
 		{with("exponential", parameters{"mean": 1, "rate": 1, "max": 3}), "max", "is not a parameter of this kind"},
 		{with("gamma", parameters{"mean": 1, "shape": 1e7}), "shape", "is 1e+07, want a number at most 1e+06"},
-		{with("hyper-exponential", parameters{"mean": 1, "cv": 0.5}), "cv", "is 0.5, want a number at least 1"},
+		{with("hyper_exponential", parameters{"mean": 1, "cv": 0.5}), "cv", "is 0.5, want a number at least 1"},
 		{with("uniform", parameters{"min": 2, "max": 2}), "max", "is 2, not more than min, which is 2"},
-		{with("log-uniform", parameters{"min": 0, "max": 2}), "min", "is 0, want a number above 0"},
-		{with("log-uniform", parameters{"min": 3, "max": 2}), "max", "is 2, not more than min, which is 3"},
+		{with("log_uniform", parameters{"min": 0, "max": 2}), "min", "is 0, want a number above 0"},
+		{with("log_uniform", parameters{"min": 3, "max": 2}), "max", "is 2, not more than min, which is 3"},
 		{with("triangle", parameters{"min": 3, "mode": 3, "max": 3}), "max", "is 3, not more than min, which is 3"},
 		{with("triangle", parameters{"min": 3, "mode": 2, "max": 9}), "mode", "is 2, not between min and max, which are 3 and 9"},
 		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, Choices: []workloads.Choice{{1, 1}}}, "choices", "are not for this kind"},
-		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtLeast: -1}, "at-least", "is -1, want a number at least 0"},
-		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtMost: math.Inf(1)}, "at-most", "is +Inf, want a number at least 0"},
-		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtLeast: 2, AtMost: 1}, "at-most", "is 1, below at-least, which is 2"},
+		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtLeast: -1}, "at_least", "is -1, want a number at least 0"},
+		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtMost: math.Inf(1)}, "at_most", "is +Inf, want a number at least 0"},
+		{workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}, AtLeast: 2, AtMost: 1}, "at_most", "is 1, below at_least, which is 2"},
 		{choices(), "choices", "are missing: values with their weights"},
 		{choices(workloads.Choice{1, 0}, workloads.Choice{2, 0}), "choices", "the weights sum to 0, want a number above 0"},
 		{choices(workloads.Choice{1, math.MaxFloat64}, workloads.Choice{2, math.MaxFloat64}), "choices", "the weights sum to +Inf, want a number above 0"},
@@ -297,9 +297,9 @@ func TestDistributionErrors(t *testing.T) {
 			t.Errorf("%+v: %v, want a ParameterError", test.d, err)
 			continue
 		}
-		want := workloads.ParameterError{Kind: test.d.Kind, Parameter: test.parameter, Problem: test.problem}
-		if *got != want {
-			t.Errorf("%+v:\n got %+v\nwant %+v", test.d, *got, want)
+		want := test.d.Kind + " distribution: " + test.parameter + ": " + test.problem
+		if got.Kind != test.d.Kind || got.Parameter != test.parameter || got.Error() != want {
+			t.Errorf("%+v:\n got %+v: %v\nwant %s", test.d, *got, got, want)
 		}
 	}
 	if _, err := (workloads.Distribution{Kind: "fixed", Parameters: parameters{"value": 1}}).Sampler(nil); err == nil {

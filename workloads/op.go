@@ -22,6 +22,9 @@ type Op struct {
 	Buffer uint64 // names the buffer; an Alloc may reuse the name of a freed one
 	Client int    // Alloc: which of the source's clients asks
 	Size   uint64 // Alloc: payload in bytes, at least 1
+	// Align, for an Alloc, is what the address has to be a multiple of, beside
+	// what the client's devices demand; 0 and 1 mean anything.
+	Align uint64
 	// Lifetime, for an Alloc, is the time after which the buffer is freed;
 	// 0 means that a Free follows, or that the buffer lives until the end.
 	Lifetime time.Duration

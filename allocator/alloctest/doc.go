@@ -9,6 +9,7 @@
 // sorted slice of the live blocks, and definitions that are checked address by
 // address. Beside the strategy runs a twin that is spared every operation that
 // was refused; the two must stay in step, or a refusal has changed something.
+// The cause that package ledger works out for a refusal is compared as well.
 // Random operations come from package rapid, which shrinks a failure to a short
 // list of operations and prints how to repeat it.
 //

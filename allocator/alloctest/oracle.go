@@ -55,6 +55,7 @@ func (w *watched) alloc(t tb, req allocator.Request) (allocator.Block, bool) {
 			t.Fatalf("%s is refused, but there is a place at %s\nlive: %s\nan exact strategy serves every request for which there is a legal place",
 				describe(req), mem.Addr(start), w)
 		}
+		w.checkCause(t, req)
 		return block, false
 	}
 	w.checkBlock(t, req, block)

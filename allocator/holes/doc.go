@@ -9,16 +9,17 @@
 // given back merges with its neighbours at once (immediate coalescing; Knuth,
 // The Art of Computer Programming, volume 1, section 2.5).
 //
-// The first-fit strategies are little more than an Index, and a ledger uses one
-// as its record of what is free.
+// First fit and its relatives are little more than an Index, and a ledger uses
+// one as its record of what is free. Best fit has its holes in [Sizes] as well,
+// the same trees in order of size.
 //
 // Nodes live in two slices and name each other by number: there is nothing for
 // the garbage collector to follow, and freed nodes are used again, so that an
-// operation allocates nothing once the index has held as many holes before.
+// operation allocates nothing once the index has needed as many nodes before.
 //
 // # Limits
 //
-// An Index is used by one goroutine at a time. It holds up to 2^32 nodes, which
-// is more than 10^10 holes. Whether a hole suits an alignment is the caller's
+// An Index is used by one goroutine at a time. It has up to 2^32 nodes, which is
+// more than 10^10 holes. Whether a hole suits an alignment is the caller's
 // question: holes that are long enough and do not suit are visited one by one.
 package holes

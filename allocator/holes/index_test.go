@@ -1,6 +1,7 @@
 package holes_test
 
 import (
+	"fmt"
 	"math"
 	"math/rand/v2"
 	"slices"
@@ -80,12 +81,9 @@ func TestIndexIsTheNaiveIndex(t *testing.T) {
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		at := func() uint64 { return base + rng.Uint64N(space+1) }
 		size := func() uint64 { return 1 + rng.Uint64N(4) }
-		for step := range 300 {
-			if step%20 == 0 {
-				rng = rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
-			}
+		for step := range 2400 {
 			switch lo := at(); {
-			case rng.IntN(40) == 0:
+			case rng.IntN(400) == 0:
 				free := slices.Clone(n.free)
 				if rng.IntN(2) == 0 {
 					free = arena
@@ -94,8 +92,7 @@ func TestIndexIsTheNaiveIndex(t *testing.T) {
 					t.Fatalf("Reset(%v) = false", free)
 				}
 				n.free = free
-			case (step/100)%2 == 0 && rng.IntN(4) > 0:
-				// Not from the ends of a hole, mostly: that makes many holes.
+			case rng.IntN(8) < 1+6*(step/600%2):
 				hi := lo + size()
 				if got, want := x.Take(lo, hi), n.take(lo, hi); got != want {
 					t.Fatalf("Take(%#x, %#x) = %t, want %t", lo, hi, got, want)
@@ -119,16 +116,18 @@ func TestIndexIsTheNaiveIndex(t *testing.T) {
 					t.Fatalf("Merge(%#x, %#x) = %v, no hole of %v", lo, hi, hole, n.free)
 				}
 			}
-			compare(t, x, n, at, size)
-		}
-		if err := x.Check(); err != nil {
-			t.Fatal(err)
+			if step%16 == 0 {
+				compare(t, x, n, at, size)
+			}
 		}
 	})
 }
 
 func compare(t *rapid.T, x *holes.Index, n *naive, at, size func() uint64) {
 	t.Helper()
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
 	if got := slices.Collect(x.All()); !slices.Equal(got, n.free) {
 		t.Fatalf("holes\n%v, want\n%v", got, n.free)
 	}
@@ -252,4 +251,96 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 	if got := testing.AllocsPerRun(5, churn); got > 1 {
 		t.Errorf("%v allocations in 20,000 operations", got)
 	}
+}
+
+// TestDeepIndex works on some ten thousand holes and compares with a map of all
+// units.
+func TestDeepIndex(t *testing.T) {
+	const units = 1 << 16
+	x := holes.New(mem.RangeSet{{Lo: 0, Hi: units}})
+	taken := make([]bool, units)
+	rng := rand.New(rand.NewPCG(3, 4))
+	for step := range 12 * units {
+		lo := rng.Uint64N(units)
+		hi := min(lo+1+rng.Uint64N(3), units)
+		want := step/(3*units)%2 == 0 // first take, then give
+		possible := !slices.Contains(taken[lo:hi], want)
+		ok := want && x.Take(lo, hi) || !want && x.Give(lo, hi)
+		if ok != possible {
+			t.Fatalf("step %d: [%d, %d): %t, want %t", step, lo, hi, ok, possible)
+		}
+		for i := lo; ok && i < hi; i++ {
+			taken[i] = want
+		}
+		if step%(units/4) == 0 {
+			compareDeep(t, x, taken, rng)
+		}
+	}
+	var free []mem.Range
+	for r := range x.All() {
+		free = append(free, r)
+	}
+	for _, r := range free {
+		x.Take(r.Lo, r.Hi)
+	}
+	if x.Len() != 0 || x.Bytes() != 0 || x.Largest() != 0 {
+		t.Errorf("%d holes are left of nothing", x.Len())
+	}
+	if !x.Reset(free) || !slices.Equal(slices.Collect(x.All()), free) {
+		t.Error("Reset does not restore the holes")
+	}
+	compareDeep(t, x, taken, rng)
+}
+
+func compareDeep(t *testing.T, x *holes.Index, taken []bool, rng *rand.Rand) {
+	t.Helper()
+	if err := x.Check(); err != nil {
+		t.Fatal(err)
+	}
+	n := &naive{}
+	for i := 0; i < len(taken); i++ {
+		lo := i
+		for i < len(taken) && !taken[i] {
+			i++
+		}
+		if i > lo {
+			n.free = append(n.free, mem.Range{Lo: uint64(lo), Hi: uint64(i)})
+		}
+	}
+	if !slices.Equal(slices.Collect(x.All()), n.free) || x.Bytes() != n.free.Size() {
+		t.Fatal("other holes than expected")
+	}
+	for range 50 {
+		from, least := rng.Uint64N(uint64(len(taken))), 1+rng.Uint64N(x.Largest()+1)
+		up, ok := x.FirstAtLeast(from, least)
+		if want, wanted := n.firstAtLeast(from, least); up != want || ok != wanted {
+			t.Fatalf("FirstAtLeast(%d, %d) = %v, %t, want %v, %t", from, least, up, ok, want, wanted)
+		}
+		down, ok := x.LastAtLeast(from, least)
+		if want, wanted := n.lastAtLeast(from, least); down != want || ok != wanted {
+			t.Fatalf("LastAtLeast(%d, %d) = %v, %t, want %v, %t", from, least, down, ok, want, wanted)
+		}
+		within := mem.Range{Lo: from, Hi: from + rng.Uint64N(uint64(len(taken)))}
+		if got, want := x.LargestIn(within), n.largestIn(within); got != want {
+			t.Fatalf("LargestIn(%v) = %v, want %v", within, got, want)
+		}
+	}
+}
+
+func ExampleIndex() {
+	x := holes.New(mem.NewRangeSet(mem.Range{Lo: 0, Hi: 0x8000}))
+	x.Take(0x1000, 0x2000)
+	x.Take(0x3000, 0x6000)
+	for hole := range x.All() {
+		fmt.Println(hole)
+	}
+	hole, ok := x.FirstAtLeast(0x1800, 0x2000)
+	fmt.Println("at least 0x2000 above 0x1800:", hole, ok)
+	fmt.Println("largest in the lower half:", x.LargestIn(mem.Range{Lo: 0, Hi: 0x4000}))
+	// Output:
+	// [0x0,0x1000)
+	// [0x2000,0x3000)
+	// [0x6000,0x8000)
+	// at least 0x2000 above 0x1800: [0x6000,0x8000) true
+	// largest in the lower half: [0x0,0x1000)
 }

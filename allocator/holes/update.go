@@ -193,16 +193,16 @@ func (t *nodes) divide(level int, left, right uint32, n int) {
 	a, b := t.node(level, left), t.node(level, right)
 	if level > 0 {
 		a, b := &t.inners[left], &t.inners[right]
-		divide(&a.most, &b.most, a.n, b.n, n, 0)
-		divide(&a.child, &b.child, a.n, b.n, n, 0)
+		spread(&a.most, &b.most, a.n, b.n, n, 0)
+		spread(&a.child, &b.child, a.n, b.n, n, 0)
 	}
-	divide(&a.entry, &b.entry, a.n, b.n, n, absent)
+	spread(&a.entry, &b.entry, a.n, b.n, n, absent)
 	a.n, b.n = n, a.n+b.n-n
 }
 
-// divide moves elements between the n of a and the m of b that follow them, so
+// spread moves elements between the n of a and the m of b that follow them, so
 // that k are in a. The rest becomes empty.
-func divide[T any](a, b *[width]T, n, m, k int, empty T) {
+func spread[T any](a, b *[width]T, n, m, k int, empty T) {
 	var both [2 * width]T
 	copy(both[copy(both[:], a[:n]):], b[:m])
 	for i := range width {
@@ -245,7 +245,7 @@ func (t *nodes) newNode(level int) uint32 {
 			t.leaves[id] = empty
 			return id
 		}
-		t.leaves = append(t.leaves, empty)
+		t.leaves = append(roomy(t.leaves), empty)
 		return uint32(len(t.leaves) - 1)
 	}
 	if last := len(t.spareInners) - 1; last >= 0 {
@@ -254,8 +254,17 @@ func (t *nodes) newNode(level int) uint32 {
 		t.inners[id] = inner{node: empty}
 		return id
 	}
-	t.inners = append(t.inners, inner{node: empty})
+	t.inners = append(roomy(t.inners), inner{node: empty})
 	return uint32(len(t.inners) - 1)
+}
+
+// roomy returns nodes with room for one more. The capacity grows by an eighth,
+// because what append leaves unused would be a good part of the memory.
+func roomy[T any](nodes []T) []T {
+	if n := len(nodes); n == cap(nodes) {
+		return append(make([]T, 0, n+n/8+1), nodes...)
+	}
+	return nodes
 }
 
 // discard keeps a node for newNode.

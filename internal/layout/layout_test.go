@@ -51,6 +51,8 @@ var layers = []string{
 	"dmasim/devices",
 	"dmasim/allocator",
 	"dmasim/internal/shareddata",
+	"dmasim/internal/strictyaml",
+	"dmasim/internal/suggest",
 	"dmasim/mem",
 }
 

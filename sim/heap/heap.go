@@ -17,9 +17,10 @@ type Config struct {
 	Granule   uint64 // bytes; every buffer is rounded up to it
 	Allocator string // as allocator.New reads it
 	Placement allocator.Dir
-	Aware     bool // the strategy is told what the devices demand
-	Owners    int  // how many clients there are; the ledger counts for each
-	Check     bool // verify every placement; see Heap.Check
+	Aware     bool           // the strategy is told what the devices demand
+	Windows   []mem.RangeSet // of an aware heap's clients; see allocator.Config
+	Owners    int            // how many clients there are; the ledger counts for each
+	Check     bool           // verify every placement; see Heap.Check
 }
 
 // Heap hands out buffers.
@@ -34,7 +35,7 @@ type Heap struct {
 // New makes a heap whose whole arena is free.
 func New(cfg Config) (*Heap, error) {
 	cfg.Granule = max(cfg.Granule, 1)
-	strategy, err := allocator.New(cfg.Allocator, allocator.Config{Arena: cfg.Arena, Granule: cfg.Granule})
+	strategy, err := allocator.New(cfg.Allocator, allocator.Config{Arena: cfg.Arena, Granule: cfg.Granule, Windows: cfg.Windows})
 	if err != nil {
 		return nil, fmt.Errorf("heap %s: %w", cfg.Name, err)
 	}
@@ -65,15 +66,21 @@ type Waste struct {
 // Alloc places a buffer of payload bytes for an owner whose devices demand
 // plan. The cause is allocator.None where it was served; otherwise the
 // diagnosis says why not, and nothing changed.
-func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload uint64) (Buffer, ledger.Diagnosis) {
+//
+// The address is a multiple of align, too; 0 and 1 mean anything.
+func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, align uint64) (Buffer, ledger.Diagnosis) {
 	req, waste := h.request(plan, payload)
+	possible := align <= 1 || req.AlignTo(align)
 	req.Dir = dir
 	if dir == allocator.Natural {
 		req.Dir = h.Placement
 	}
+	if !possible {
+		return Buffer{}, h.misaligned(req)
+	}
 	block, ok := h.strategy.Alloc(req)
 	if !ok {
-		return Buffer{}, h.Ledger.Diagnose(req)
+		return Buffer{}, h.diagnose(req)
 	}
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
@@ -91,6 +98,23 @@ func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload u
 		Block: block, Owner: owner, Payload: payload, Waste: waste,
 		handle: h.Ledger.Alloc(block, payload, owner),
 	}, ledger.Diagnosis{}
+}
+
+// diagnose says why req failed. Starts off the granule are no places.
+func (h *Heap) diagnose(req allocator.Request) ledger.Diagnosis {
+	if !req.AlignTo(h.Granule) {
+		return h.misaligned(req)
+	}
+	return h.Ledger.Diagnose(req)
+}
+
+// misaligned is the diagnosis of a request that no address is aligned for.
+func (h *Heap) misaligned(req allocator.Request) ledger.Diagnosis {
+	d := h.Ledger.Diagnose(req)
+	if d.Cause > allocator.Alignment {
+		d.Cause = allocator.Alignment
+	}
+	return d
 }
 
 // Free gives a buffer back. The error is the strategy's or the ledger's: the

@@ -20,7 +20,7 @@ workloads:
     heap: main
     churn:
       every: {exponential: {mean: 1ms}}
-      size: {log-uniform: {min: 4KiB, max: 4MiB}}
+      size: {log_uniform: {min: 4KiB, max: 4MiB}}
       lifetime: {exponential: {mean: 10s}}
       clients:
         - {name: window, devices: [window], weight: 1, placement: low}

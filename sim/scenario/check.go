@@ -4,17 +4,17 @@ import (
 	"cmp"
 	"errors"
 	"path/filepath"
-	"regexp"
 	"slices"
 	"strings"
 
+	"go.yaml.in/yaml/v4"
+
 	"dmasim/allocator"
+	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/workloads"
 	"dmasim/workloads/trace"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // complete fills in what was left out and depends on other fields. What a
@@ -69,13 +69,13 @@ func (c *Client) inherit(w *Workload) {
 // makes the simulation's configuration on the way. Mistakes are placed by their
 // path in the tree that the Spec was decoded from.
 type checker struct {
-	*decoder
+	*strictyaml.Decoder
 	root   *yaml.Node
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
 }
 
-func (c *checker) failAt(msg string, path ...any) { c.fail(at(c.root, path...), msg) }
+func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
 
 // check returns the configuration without sources; it is of use only if no
 // mistake was found.
@@ -94,37 +94,10 @@ func (c *checker) check() sim.Config {
 	}
 	c.heaps(&cfg, memory)
 	c.devices(&cfg)
-	if len(c.errs) == 0 {
+	if c.Mistakes() == 0 {
 		c.workloads(&cfg)
 	}
 	return cfg
-}
-
-// nameSyntax holds a letter at least, so that a name is never taken for an
-// index, and no dot, so that it can be a step of a path.
-var nameSyntax = regexp.MustCompile(namePattern)
-
-const namePattern = `^[0-9]{0,9}[A-Za-z][A-Za-z0-9_-]{0,62}$`
-
-func badName(name string) string {
-	return quote(name) + " is not a name: want a word of letters, digits, - and _, like vpu-0"
-}
-
-// checkNames reports elements of the list at root's key whose names are wrong
-// or taken.
-func (d *decoder) checkNames(root *yaml.Node, key string, n int) {
-	seen := map[string]bool{}
-	for i := range n {
-		element := at(root, key, i)
-		name := elementName(element)
-		switch place := at(element, "name"); {
-		case !nameSyntax.MatchString(name):
-			d.fail(place, badName(name))
-		case seen[name]:
-			d.fail(place, "name "+quote(name)+" is taken")
-		}
-		seen[name] = true
-	}
 }
 
 // ranges checks the list of ranges at path: each whole, inside the given set
@@ -133,14 +106,14 @@ func (c *checker) ranges(list []Range, inside mem.RangeSet, path ...any) mem.Ran
 	var whole []mem.Range
 	var byBase []int // indices into list
 	for i, r := range list {
-		place := at(at(c.root, path...), i)
+		place := strictyaml.At(strictyaml.At(c.root, path...), i)
 		switch {
 		case r.Size == 0:
-			c.fail(at(place, "size"), "the range is empty")
+			c.Fail(strictyaml.At(place, "size"), "the range is empty")
 		case r.Range().Empty():
-			c.fail(at(place, "size"), "the range ends beyond 64 bits")
+			c.Fail(strictyaml.At(place, "size"), "the range ends beyond 64 bits")
 		case !inside.Contains(r.Range()):
-			c.fail(place, r.Range().String()+" is not all memory")
+			c.Fail(place, r.Range().String()+" is not all memory")
 		default:
 			whole = append(whole, r.Range())
 			byBase = append(byBase, i)
@@ -151,29 +124,29 @@ func (c *checker) ranges(list []Range, inside mem.RangeSet, path ...any) mem.Ran
 		before, this := byBase[n-1], byBase[n]
 		if list[before].Range().Overlaps(list[this].Range()) {
 			later := max(before, this)
-			c.fail(at(at(c.root, path...), later), list[later].Range().String()+" overlaps another range of the list")
+			c.Fail(strictyaml.At(strictyaml.At(c.root, path...), later), list[later].Range().String()+" overlaps another range of the list")
 		}
 	}
 	return mem.NewRangeSet(whole...)
 }
 
 func (c *checker) heaps(cfg *sim.Config, memory mem.RangeSet) {
-	c.checkNames(c.root, "heaps", len(c.spec.Heaps))
+	checkNames(c.Decoder, c.root, "heaps", len(c.spec.Heaps))
 	if len(c.spec.Heaps) == 0 {
 		c.failAt("no heap", "heaps")
 	}
 	var taken mem.RangeSet
 	for i, h := range c.spec.Heaps {
-		mistakes := len(c.errs)
+		mistakes := c.Mistakes()
 		arena := c.ranges(h.Arena, memory, "heaps", i, "arena")
 		if both := arena.Intersect(taken); len(both) > 0 {
 			c.failAt("the arena shares "+both.String()+" with another heap", "heaps", i, "arena")
 		}
 		taken = taken.Union(arena)
-		if len(c.errs) == mistakes && (allocator.Config{Arena: arena, Granule: uint64(h.Granule)}).Usable().Size() == 0 {
+		if c.Mistakes() == mistakes && (allocator.Config{Arena: arena, Granule: uint64(h.Granule)}).Usable().Size() == 0 {
 			c.failAt("the arena holds no whole granule of "+h.Granule.String(), "heaps", i, "arena")
 		}
-		c.allocator(h.Allocator, at(c.root, "heaps", i, "allocator"))
+		c.allocator(h.Allocator, strictyaml.At(c.root, "heaps", i, "allocator"))
 		cfg.Heaps = append(cfg.Heaps, sim.Heap{
 			Name: h.Name, Arena: arena, Granule: uint64(h.Granule), Allocator: h.Allocator,
 			Placement: allocator.Dir(h.Placement), Aware: h.Aware, UnusableSize: uint64(h.UnusableSize),
@@ -184,14 +157,14 @@ func (c *checker) heaps(cfg *sim.Config, memory mem.RangeSet) {
 func (c *checker) allocator(text string, place *yaml.Node) {
 	_, _, err := allocator.Parse(text)
 	if errors.Is(err, allocator.ErrUnknownStrategy) {
-		c.failNear(place, clip(err.Error()), strings.SplitN(text, ":", 2)[0], allocator.Names())
+		c.FailNear(place, strictyaml.Clip(err.Error()), strings.SplitN(text, ":", 2)[0], allocator.Names())
 	} else if err != nil {
-		c.fail(place, clip(err.Error()))
+		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 }
 
 func (c *checker) workloads(cfg *sim.Config) {
-	c.checkNames(c.root, "workloads", len(c.spec.Workloads))
+	checkNames(c.Decoder, c.root, "workloads", len(c.spec.Workloads))
 	if len(c.spec.Workloads) == 0 {
 		c.failAt("no work", "workloads")
 	}
@@ -200,37 +173,37 @@ func (c *checker) workloads(cfg *sim.Config) {
 		w := &c.spec.Workloads[i]
 		heap := slices.IndexFunc(cfg.Heaps, func(h sim.Heap) bool { return h.Name == w.Heap })
 		if heap < 0 {
-			c.failNear(at(c.root, "workloads", i, "heap"), "unknown heap "+quote(w.Heap), w.Heap, names(at(c.root, "heaps")))
+			c.FailNear(strictyaml.At(c.root, "workloads", i, "heap"), "unknown heap "+strictyaml.Quote(w.Heap), w.Heap, names(strictyaml.At(c.root, "heaps")))
 			heap = 0
 		}
 		input := sim.Input{Name: w.Name}
 		add := func(client Client, devicesAt, nameAt *yaml.Node) {
 			switch {
 			case !nameSyntax.MatchString(client.Name):
-				c.fail(nameAt, badName(client.Name))
+				c.Fail(nameAt, badName(client.Name))
 			case clients[client.Name]:
-				c.fail(nameAt, "client name "+quote(client.Name)+" is taken")
+				c.Fail(nameAt, "client name "+strictyaml.Quote(client.Name)+" is taken")
 			}
 			clients[client.Name] = true
 			input.Clients = append(input.Clients, len(cfg.Clients))
 			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt))
 		}
-		switch place := at(c.root, "workloads", i); {
+		switch place := strictyaml.At(c.root, "workloads", i); {
 		case (w.Churn == nil) == (w.Trace == nil):
-			c.fail(place, "want either churn or trace")
+			c.Fail(place, "want either churn or trace")
 		case w.Trace != nil:
-			c.trace(i, w.Trace, at(place, "trace"))
-			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, at(place, "devices"), at(place, "name"))
+			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"))
 		default:
-			c.churn(cfg, w, at(place, "churn"))
+			c.churn(cfg, w, strictyaml.At(place, "churn"))
 			for j, client := range w.Churn.Clients {
-				own := at(place, "churn", "clients", j)
-				devicesAt, nameAt := child(own, "devices"), child(own, "name")
+				own := strictyaml.At(place, "churn", "clients", j)
+				devicesAt, nameAt := strictyaml.Child(own, "devices"), strictyaml.Child(own, "name")
 				if devicesAt == nil {
-					devicesAt = at(place, "devices")
+					devicesAt = strictyaml.At(place, "devices")
 				}
 				if nameAt == nil {
-					nameAt = at(place, "name")
+					nameAt = strictyaml.At(place, "name")
 				}
 				add(client, devicesAt, nameAt)
 			}
@@ -241,42 +214,38 @@ func (c *checker) workloads(cfg *sim.Config) {
 
 func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
 	if cfg.Duration == 0 && w.Churn.Count == 0 {
-		c.fail(place, "has no end: give the scenario a duration or the churn a count")
+		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
-	mistakes := len(c.errs)
+	mistakes := c.Mistakes()
 	for j, client := range w.Churn.Clients {
-		own := at(place, "clients", j)
+		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {
-			c.fail(at(own, "weight"), "a weight must not be negative")
+			c.Fail(strictyaml.At(own, "weight"), "a weight must not be negative")
 		}
 		if client.Size == nil {
-			c.fail(own, "client "+quote(client.Name)+" has no size, and neither has its churn")
+			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no size, and neither has its churn")
 		}
 		if client.Lifetime == nil {
-			c.fail(own, "client "+quote(client.Name)+" has no lifetime, and neither has its churn")
+			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no lifetime, and neither has its churn")
 		}
 	}
-	if len(c.errs) > mistakes {
+	if c.Mistakes() > mistakes {
 		return
 	}
 	if _, err := workloads.NewChurn(w.churnConfig(c.spec.Seed)); err != nil {
-		c.fail(place, clip(err.Error()))
+		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 }
 
 // trace reads the recorded file of workload i.
 func (c *checker) trace(i int, t *Trace, place *yaml.Node) {
-	if t.Unit == 0 {
-		c.fail(at(place, "unit"), "the unit is zero")
-		return
-	}
 	problem, err := t.read()
 	if err != nil {
-		c.fail(at(place, "file"), clip(err.Error()))
+		c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error()))
 		return
 	}
 	if _, err := problem.Replay(t.options()); err != nil {
-		c.fail(at(place, "file"), clip(t.File+": "+err.Error()))
+		c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(t.File+": "+err.Error()))
 	}
 	c.traces[i] = problem
 }
@@ -287,9 +256,9 @@ func (c *checker) client(cfg *sim.Config, client Client, heap int, place *yaml.N
 		device := slices.IndexFunc(c.spec.Devices, func(d Device) bool { return d.Name == name })
 		switch {
 		case device < 0:
-			c.failNear(at(place, i), "unknown device "+quote(name), name, names(at(c.root, "devices")))
+			c.FailNear(strictyaml.At(place, i), "unknown device "+strictyaml.Quote(name), name, names(strictyaml.At(c.root, "devices")))
 		case slices.Contains(made.Devices, device):
-			c.fail(at(place, i), "device "+quote(name)+" is there twice")
+			c.Fail(strictyaml.At(place, i), "device "+strictyaml.Quote(name)+" is there twice")
 		default:
 			made.Devices = append(made.Devices, device)
 		}

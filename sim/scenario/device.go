@@ -2,55 +2,56 @@ package scenario
 
 import (
 	"errors"
-	"reflect"
-
-	"dmasim/devices"
-	"dmasim/sim"
 
 	"go.yaml.in/yaml/v4"
+
+	"dmasim/devices"
+	"dmasim/internal/strictyaml"
+	"dmasim/sim"
 )
 
 // Device is a device of the catalogue, or one described here. Keys beside "use"
-// replace those of the catalogue's entry.
+// replace those of the catalogue's entry: 0 and false lift a rule.
 type Device struct {
 	// Entry of the device catalogue to start from.
 	Use            string `yaml:"use,omitempty"`
 	devices.Device `yaml:",inline"`
 }
 
-func (v *Device) decodeNode(d *decoder, n *yaml.Node) {
-	use := child(n, "use")
+// DecodeYAML implements strictyaml.NodeDecoder.
+func (v *Device) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
+	use := strictyaml.Child(n, "use")
 	if use == nil {
-		d.decodeStruct(n, reflect.ValueOf(v).Elem())
+		d.DecodeStruct(n, v)
 		return
 	}
 	var name string
-	mistakes := len(d.errs)
-	d.decode(use, reflect.ValueOf(&name).Elem())
-	if len(d.errs) > mistakes {
+	mistakes := d.Mistakes()
+	d.Decode(use, &name)
+	if d.Mistakes() > mistakes {
 		return
 	}
 	entry, ok := devices.Lookup(name)
 	if !ok {
-		d.failNear(use, "unknown catalogue entry "+quote(name), name, devices.Names())
+		d.FailNear(use, "unknown catalogue entry "+strictyaml.Quote(name), name, devices.Names())
 		return
 	}
 	v.Device = entry
-	d.decodeKeys(n, reflect.ValueOf(v).Elem())
+	d.DecodeKeys(n, v)
 	v.Use = ""
 }
 
 func (c *checker) devices(cfg *sim.Config) {
-	c.checkNames(c.root, "devices", len(c.spec.Devices))
+	checkNames(c.Decoder, c.root, "devices", len(c.spec.Devices))
 	for i := range c.spec.Devices {
 		device := &c.spec.Devices[i].Device
 		if _, _, err := device.Compile(); err != nil {
-			place := at(c.root, "devices", i)
+			place := strictyaml.At(c.root, "devices", i)
 			var mistake *devices.FieldError
 			if errors.As(err, &mistake) {
-				place = at(place, mistake.Field, mistake.Index)
+				place = strictyaml.At(place, mistake.Field, mistake.Index)
 			}
-			c.fail(place, clip(err.Error()))
+			c.Fail(place, strictyaml.Clip(err.Error()))
 		}
 		cfg.Devices = append(cfg.Devices, *device)
 	}
@@ -64,7 +65,7 @@ func (c *checker) merge(cfg *sim.Config, list []int, place *yaml.Node) *devices.
 	}
 	plan, err := devices.Merge(sharing...)
 	if err != nil {
-		c.fail(place, clip(err.Error()))
+		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 	return plan
 }

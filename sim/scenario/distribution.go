@@ -7,16 +7,17 @@ import (
 	"strconv"
 	"time"
 
+	"go.yaml.in/yaml/v4"
+
+	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/workloads"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // Sizes is how the sizes of buffers are distributed. It is written as one key,
-// the kind, over its parameters: {log-uniform: {min: 4KiB, max: 1MiB}},
+// the kind, over its parameters: {log_uniform: {min: 4KiB, max: 1MiB}},
 // {fixed: 3MiB}, {choice: [{value: 4KiB, weight: 3}, {value: 64KiB, weight: 1}]}.
-// Every kind with named parameters takes the clamps at-least and at-most too.
+// Every kind with named parameters takes the clamps at_least and at_most too.
 type Sizes workloads.Distribution
 
 // Times is how times are distributed, written like [Sizes].
@@ -41,13 +42,8 @@ var sizeUnit = unit{
 
 var timeUnit = unit{
 	parse: func(text string) (float64, error) {
-		t, err := time.ParseDuration(text)
-		switch {
-		case err != nil:
-			err = errors.New(quote(text) + " is not a time; write 16.6ms, 2s or 10m")
-		case t < 0:
-			err = errors.New("a time must not be negative")
-		case t > workloads.MaxDuration:
+		t, err := strictyaml.ParseDuration(text)
+		if err == nil && t > workloads.MaxDuration {
 			err = errors.New("a time must not be longer than " + workloads.MaxDuration.String())
 		}
 		return float64(t), err
@@ -59,19 +55,21 @@ var numberUnit = unit{
 	parse: func(text string) (float64, error) {
 		v, err := strconv.ParseFloat(text, 64)
 		if err != nil || math.IsNaN(v) || math.IsInf(v, 0) {
-			err = errors.New("want a number, not " + quote(text))
+			err = errors.New("want a number, not " + strictyaml.Quote(text))
 		}
 		return v, err
 	},
 	text: func(v float64) string { return strconv.FormatFloat(v, 'g', -1, 64) },
 }
 
-func (s *Sizes) decodeNode(d *decoder, n *yaml.Node) {
-	d.decodeDistribution(n, (*workloads.Distribution)(s), sizeUnit)
+// DecodeYAML implements strictyaml.NodeDecoder.
+func (s *Sizes) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
+	distributionDecoder{d, sizeUnit}.decode(n, (*workloads.Distribution)(s))
 }
 
-func (t *Times) decodeNode(d *decoder, n *yaml.Node) {
-	d.decodeDistribution(n, (*workloads.Distribution)(t), timeUnit)
+// DecodeYAML implements strictyaml.NodeDecoder.
+func (t *Times) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
+	distributionDecoder{d, timeUnit}.decode(n, (*workloads.Distribution)(t))
 }
 
 // MarshalYAML implements yaml.Marshaler.
@@ -92,13 +90,19 @@ func isPlainValue(k workloads.DistributionKind) bool {
 	return len(k.Parameters) == 1 && k.Parameters[0].Name == value
 }
 
-func (d *decoder) decodeDistribution(n *yaml.Node, to *workloads.Distribution, u unit) {
-	mistakes := len(d.errs)
-	if !d.isMapping(n) {
+// distributionDecoder decodes a distribution of values with a unit.
+type distributionDecoder struct {
+	*strictyaml.Decoder
+	unit unit
+}
+
+func (d distributionDecoder) decode(n *yaml.Node, to *workloads.Distribution) {
+	before := d.Mistakes()
+	if !d.Mapping(n) {
 		return
 	}
 	if len(n.Content) != 2 {
-		d.fail(n, "want one kind of distribution, like {exponential: {mean: …}}")
+		d.Fail(n, "want one kind of distribution, like {exponential: {mean: …}}")
 		return
 	}
 	key, parameters := n.Content[0], n.Content[1]
@@ -109,101 +113,114 @@ func (d *decoder) decodeDistribution(n *yaml.Node, to *workloads.Distribution, u
 		for i, k := range kinds {
 			options[i] = k.Name
 		}
-		d.failNear(key, "unknown kind of distribution "+quote(key.Value), key.Value, options)
+		d.FailNear(key, "unknown kind of distribution "+strictyaml.Quote(key.Value), key.Value, options)
 		return
 	}
 	to.Kind = key.Value
 	switch k := kinds[i]; {
 	case k.Choices:
-		d.decodeChoices(parameters, to, u)
+		d.choices(parameters, to)
 	case isPlainValue(k):
-		to.Parameters = map[string]float64{value: d.decodeValue(parameters, u)}
+		to.Parameters = map[string]float64{value: d.positive(parameters, value)}
 	default:
-		d.decodeParameters(parameters, to, k, u)
+		d.parameters(parameters, to, k)
 	}
-	if len(d.errs) > mistakes {
+	if d.Mistakes() > before {
 		return
 	}
 	if err := to.Validate(); err != nil {
-		place := key
+		place, text := key, err.Error()
 		var problem *workloads.ParameterError
 		if errors.As(err, &problem) {
-			place = at(parameters, problem.Parameter)
+			place, text = strictyaml.At(parameters, problem.Parameter), problem.Text(d.unit.text)
 		}
-		d.fail(place, clip(err.Error()))
+		d.Fail(place, strictyaml.Clip(text))
 	}
 }
 
-func (d *decoder) decodeParameters(n *yaml.Node, to *workloads.Distribution, k workloads.DistributionKind, u unit) {
-	if !d.isMapping(n) {
+// Keys of the clamps, which every kind with named parameters takes.
+const (
+	atLeast = "at_least"
+	atMost  = "at_most"
+)
+
+func (d distributionDecoder) parameters(n *yaml.Node, to *workloads.Distribution, k workloads.DistributionKind) {
+	if !d.Mapping(n) {
 		return
 	}
 	to.Parameters = map[string]float64{}
-	options := []string{"at-least", "at-most"}
+	parameters := map[string]workloads.Parameter{}
+	var wanted []string
 	for _, p := range k.Parameters {
-		options = append(options, p.Name)
+		parameters[p.Name] = p
+		wanted = append(wanted, p.Name)
 	}
-	for _, p := range k.Parameters {
-		if child(n, p.Name) == nil && !misspelt(n, p.Name, options) {
-			d.fail(n, "missing key "+quote(p.Name)+": "+p.Meaning)
-		}
+	known := append([]string{atLeast, atMost}, wanted...)
+	for _, name := range strictyaml.Missing(n, wanted, known) {
+		d.Fail(n, "missing key "+strictyaml.Quote(name)+": "+parameters[name].Meaning)
 	}
 	for i := 0; i+1 < len(n.Content); i += 2 {
 		key, v := n.Content[i], n.Content[i+1]
-		p := slices.IndexFunc(k.Parameters, func(p workloads.Parameter) bool { return p.Name == key.Value })
-		switch {
-		case p >= 0 && k.Parameters[p].Scaled:
-			to.Parameters[key.Value] = d.decodeValue(v, u)
-		case p >= 0:
-			to.Parameters[key.Value] = d.decodeValue(v, numberUnit)
-		case key.Value == "at-least":
-			to.AtLeast = d.decodeValue(v, u)
-		case key.Value == "at-most":
-			to.AtMost = d.decodeValue(v, u)
+		switch p, ok := parameters[key.Value]; {
+		case ok && p.Scaled:
+			to.Parameters[p.Name] = d.value(v, d.unit)
+		case ok:
+			to.Parameters[p.Name] = d.value(v, numberUnit)
+		case key.Value == atLeast:
+			to.AtLeast = d.value(v, d.unit)
+		case key.Value == atMost:
+			to.AtMost = d.positive(v, atMost)
 		default:
-			d.failNear(key, "unknown key "+quote(key.Value), key.Value, options)
+			d.UnknownKey(key, known)
 		}
 	}
 }
 
-func (d *decoder) decodeChoices(n *yaml.Node, to *workloads.Distribution, u unit) {
-	if n.Kind != yaml.SequenceNode {
-		d.fail(n, "want a list of {value: …, weight: …}, not "+kindName(n))
+func (d distributionDecoder) choices(n *yaml.Node, to *workloads.Distribution) {
+	if !d.List(n, "a list of {value: …, weight: …}") {
 		return
 	}
 	for _, element := range n.Content {
-		if !d.isMapping(element) {
+		if !d.Mapping(element) {
 			continue
 		}
 		choice := workloads.Choice{Weight: 1}
-		if child(element, value) == nil {
-			d.fail(element, "missing key "+quote(value))
+		known := []string{value, "weight"}
+		for _, name := range strictyaml.Missing(element, []string{value}, known) {
+			d.Fail(element, "missing key "+strictyaml.Quote(name))
 		}
 		for i := 0; i+1 < len(element.Content); i += 2 {
 			switch key, v := element.Content[i], element.Content[i+1]; key.Value {
 			case value:
-				choice.Value = d.decodeValue(v, u)
+				choice.Value = d.positive(v, value)
 			case "weight":
-				choice.Weight = d.decodeValue(v, numberUnit)
+				choice.Weight = d.value(v, numberUnit)
 			default:
-				d.failNear(key, "unknown key "+quote(key.Value), key.Value, []string{value, "weight"})
+				d.UnknownKey(key, known)
 			}
 		}
 		to.Choices = append(to.Choices, choice)
 	}
 }
 
-func (d *decoder) decodeValue(n *yaml.Node, u unit) float64 {
-	if n.Tag == "!!null" {
-		d.fail(n, "the value is missing")
-		return 0
+// positive decodes the value with the distribution's unit that name has; zero is
+// a mistake.
+func (d distributionDecoder) positive(n *yaml.Node, name string) float64 {
+	before := d.Mistakes()
+	v := d.value(n, d.unit)
+	if v == 0 && d.Mistakes() == before {
+		d.Fail(n, name+" must be more than 0")
 	}
-	if !d.isScalar(n, "one value") {
+	return v
+}
+
+func (d distributionDecoder) value(n *yaml.Node, u unit) float64 {
+	if !d.Scalar(n, "one value") {
 		return 0
 	}
 	v, err := u.parse(n.Value)
 	if err != nil {
-		d.fail(n, clip(err.Error()))
+		d.Fail(n, strictyaml.Clip(err.Error()))
 	}
 	return v
 }
@@ -235,10 +252,10 @@ func distributionNode(dist workloads.Distribution, u unit) *yaml.Node {
 			written.Content = append(written.Content, scalarNode(p.Name), scalarNode(text(dist.Parameters[p.Name])))
 		}
 		if dist.AtLeast > 0 {
-			written.Content = append(written.Content, scalarNode("at-least"), scalarNode(u.text(dist.AtLeast)))
+			written.Content = append(written.Content, scalarNode(atLeast), scalarNode(u.text(dist.AtLeast)))
 		}
 		if dist.AtMost > 0 {
-			written.Content = append(written.Content, scalarNode("at-most"), scalarNode(u.text(dist.AtMost)))
+			written.Content = append(written.Content, scalarNode(atMost), scalarNode(u.text(dist.AtMost)))
 		}
 	}
 	return flowNode(yaml.MappingNode, scalarNode(dist.Kind), written)

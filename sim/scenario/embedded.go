@@ -6,6 +6,9 @@ import (
 	"io/fs"
 	"path"
 	"strings"
+
+	"dmasim/internal/strictyaml"
+	"dmasim/internal/suggest"
 )
 
 //go:embed embedded/*.yaml
@@ -39,11 +42,8 @@ func Open(name string) (*Scenario, error) {
 func Text(name string) ([]byte, error) {
 	text, err := embedded.ReadFile(path.Join("embedded", name+".yaml"))
 	if err != nil {
-		hint := ""
-		if near := nearest(name, Names()); near != "" {
-			hint = fmt.Sprintf(" (did you mean %q?)", near)
-		}
-		return nil, fmt.Errorf("no file and no embedded scenario %s%s: %w", quote(name), hint, fs.ErrNotExist)
+		hint := suggest.DidYouMean(suggest.Nearest(name, Names()))
+		return nil, fmt.Errorf("no file and no embedded scenario %s%s: %w", strictyaml.Quote(name), hint, fs.ErrNotExist)
 	}
 	return text, nil
 }

@@ -7,13 +7,13 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
-	"reflect"
 	"slices"
 
+	"go.yaml.in/yaml/v4"
+
+	"dmasim/internal/strictyaml"
 	"dmasim/sim"
 	"dmasim/workloads/trace"
-
-	"go.yaml.in/yaml/v4"
 )
 
 // Scenario is a scenario file that was read and found right.
@@ -48,7 +48,7 @@ func Load(path string) (*Scenario, error) {
 		return nil, fmt.Errorf("load scenario: %w", err)
 	}
 	defer f.Close()
-	data, err := io.ReadAll(io.LimitReader(f, maxBytes+1))
+	data, err := io.ReadAll(io.LimitReader(f, int64(limits.Bytes)+1))
 	if err != nil {
 		return nil, fmt.Errorf("load scenario: %w", err)
 	}
@@ -72,14 +72,14 @@ func Parse(file string, data []byte) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	d := &decoder{file: file}
+	d := &strictyaml.Decoder{File: file}
 	var written File
-	d.decode(root, reflect.ValueOf(&written).Elem())
-	if err := first(d.errs); err != nil {
+	d.Decode(root, &written)
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
-	d.checkNames(root, "variants", len(written.Variants))
-	if err := first(d.errs); err != nil {
+	checkNames(d, root, "variants", len(written.Variants))
+	if err := d.Err(); err != nil {
 		return nil, err
 	}
 
@@ -116,7 +116,7 @@ func (s *Scenario) Variant(name string) *Variant {
 // variants ("heaps.main.allocator"), text as it would stand in the file. The
 // error is an [*Error] whose File is the setting where it is to blame.
 func (v *Variant) With(path, text string) (Variant, error) {
-	setting := clip(path + "=" + text)
+	setting := strictyaml.Clip(path + "=" + text)
 	value, err := parse(setting, []byte(text))
 	if err != nil {
 		return Variant{}, err
@@ -162,23 +162,23 @@ func (v *Variant) override(o Override) (Variant, error) {
 // newVariant decodes, completes and checks what root says.
 func newVariant(file string, root *yaml.Node) (Variant, error) {
 	v := Variant{file: file, root: root}
-	d := &decoder{file: file}
-	d.decode(root, reflect.ValueOf(&v.Spec).Elem())
-	if err := first(d.errs); err != nil {
+	d := &strictyaml.Decoder{File: file}
+	d.Decode(root, &v.Spec)
+	if err := d.Err(); err != nil {
 		return Variant{}, err
 	}
 	v.Spec.complete(filepath.Dir(file))
 	v.traces = map[int]*trace.Problem{}
-	c := checker{decoder: d, root: root, spec: &v.Spec, traces: v.traces}
+	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces}
 	v.config = c.check()
-	if err := first(d.errs); err != nil {
+	if err := d.Err(); err != nil {
 		return Variant{}, err
 	}
 	return v, nil
 }
 
 func withoutVariants(root *yaml.Node) *yaml.Node {
-	i := keyIndex(root, "variants")
+	i := strictyaml.KeyIndex(root, "variants")
 	if i < 0 {
 		return root
 	}

@@ -28,6 +28,23 @@ func TestResolvedRoundTrip(t *testing.T) {
 	}
 }
 
+func TestNameFor(t *testing.T) {
+	for text, want := range map[string]string{
+		"A.1048576": "A-1048576", "12": "trace-12", "12a": "trace-12a", "-x": "trace-x", "_x": "trace-_x", "--": "trace", "": "trace",
+		"é": "trace", "a b/c:d=1": "a-b-c-d-1", strings.Repeat("x", 99): strings.Repeat("x", 63), strings.Repeat("1", 99): "trace-" + strings.Repeat("1", 57),
+	} {
+		if got := scenario.NameFor(text, "trace"); got != want {
+			t.Errorf("%q: %q, want %q", text, got, want)
+		}
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		name := scenario.NameFor(rapid.OneOf(rapid.String(), rapid.StringMatching(`[-_.a-z0-9]*`)).Draw(t, "text"), "trace")
+		if _, err := scenario.Parse("s.yaml", []byte(strings.Replace(small, "name: small", fmt.Sprintf("name: %q", name), 1))); err != nil {
+			t.Fatal(err)
+		}
+	})
+}
+
 // optional returns the text, or nothing.
 func optional(t *rapid.T, format string, args ...any) string {
 	if rapid.Bool().Draw(t, "present") {
@@ -75,7 +92,7 @@ func randomScenario(t *rapid.T) string {
 		}
 		fmt.Fprintf(&b, "  - name: v%d\n    set:\n      seed: 7\n", i)
 		settings := rapid.SliceOfNDistinct(rapid.SampledFrom([]string{
-			"page: 16KiB", "duration: 2h", "duration: 0s", `description: ""`, "memory.1.size: 128MiB", "heaps.low.granule: 8KiB",
+			"page: 16KiB", "duration: 2h", `description: ""`, "memory.1.size: 128MiB", "heaps.low.granule: 8KiB",
 			"heaps.high.arena: [{base: 0x10000000, size: 1MiB}, {base: 0x10200000, size: 1MiB}]", "devices.dma.align: 128",
 			"devices.dma.reach: [{lo: 0, size: 1MiB}, {lo: 4MiB, hi: 8MiB}]", "workloads.w0.placement: high", "workloads.w0.churn.size: {fixed: 3}",
 			"workloads.w0.churn.clients: [{name: only, size: {fixed: 9}, lifetime: {fixed: 1s}}]", "workloads.w0.name: first", "devices: []",
@@ -88,8 +105,8 @@ func randomScenario(t *rapid.T) string {
 }
 
 func randomSizes(t *rapid.T) string {
-	return oneOf(t, "{fixed: 3060KiB}", "{uniform: {min: 1, max: 4KiB}}", "{log-uniform: {min: 4KiB, max: 1.5MiB, at-most: 1MiB}}",
-		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at-least: 1KiB}}")
+	return oneOf(t, "{fixed: 3060KiB}", "{uniform: {min: 1, max: 4KiB}}", "{log_uniform: {min: 4KiB, max: 1.5MiB, at_most: 1MiB}}",
+		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at_least: 1KiB}}")
 }
 
 func randomTimes(t *rapid.T) string {

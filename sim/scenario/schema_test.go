@@ -18,7 +18,6 @@ import (
 	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/workloads"
-	"dmasim/workloads/trace"
 )
 
 var update = flag.Bool("update", false, "write schema.json")
@@ -105,7 +104,7 @@ func refine(s *jsonschema.Schema) {
 			}
 			s.Required = slices.DeleteFunc(s.Required, func(key string) bool { return key == p.Key })
 		}
-		if p.Value.Type == "integer" {
+		if p.Value.Type == "integer" && p.Value.ExclusiveMinimum == "" {
 			p.Value.Minimum = "0" // all of them are unsigned
 		}
 		if p.Key == "name" {
@@ -121,12 +120,6 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return reference("Bytes")
 	case reflect.TypeFor[time.Duration]():
 		return reference("Duration")
-	case reflect.TypeFor[Placement]():
-		return words("natural", "low", "high")
-	case reflect.TypeFor[TraceFormat]():
-		return words(MiniMalloc)
-	case reflect.TypeFor[TraceOrder]():
-		return words(trace.Orders()...)
 	case reflect.TypeFor[Sizes]():
 		return reference("Sizes")
 	case reflect.TypeFor[Times]():
@@ -134,19 +127,18 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 	case reflect.TypeFor[Settings]():
 		return &jsonschema.Schema{Type: "object"}
 	}
+	if word, ok := reflect.Zero(t).Interface().(interface{ Options() []string }); ok {
+		s := &jsonschema.Schema{Type: "string"}
+		for _, option := range word.Options() {
+			s.Enum = append(s.Enum, option)
+		}
+		return s
+	}
 	return nil
 }
 
 func reference(definition string) *jsonschema.Schema {
 	return &jsonschema.Schema{Ref: "#/$defs/" + definition}
-}
-
-func words[W ~string](list ...W) *jsonschema.Schema {
-	s := &jsonschema.Schema{Type: "string"}
-	for _, w := range list {
-		s.Enum = append(s.Enum, string(w))
-	}
-	return s
 }
 
 // distributionSchema is that of a distribution of values of one definition.
@@ -175,7 +167,7 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 				parameters.Required = append(parameters.Required, p.Name)
 			}
 			for _, clamp := range []struct{ key, meaning string }{
-				{"at-least", "smaller values become this"}, {"at-most", "larger values become this"},
+				{atLeast, "smaller values become this"}, {atMost, "larger values become this"},
 			} {
 				v := reference(definition)
 				v.Description = clamp.meaning
@@ -238,8 +230,10 @@ variants: [{name: as-is}]
 		{"exponential: {mean: 200ms}", "exponential: {men: 200ms}"},
 		{"exponential: {mean: 200ms}", "exponential: 200ms"},
 		{"exponential: {mean: 200ms}", "exponentail: {mean: 200ms}"},
-		{"hyper-exponential: {mean: 20s, cv: 2}", "hyper-exponential: {mean: 20s, cv: 0.5}"},
+		{"hyper_exponential: {mean: 20s, cv: 2}", "hyper_exponential: {mean: 20s, cv: 0.5}"},
 		{"devices: [camera]", "devices: camera"},
+		{"align: 64KiB", "space: ram"},
+		{"lifetime: {exponential: {mean: 4s}}", "lifetime: {exponential: {mean: 4s}}\n      count: 0"},
 		{"weight: 9", "weight: nine"},
 	} {
 		text := strings.Replace(Starter(), m.old, m.new, 1)

@@ -2,13 +2,13 @@ package scenario
 
 import (
 	"slices"
-	"strings"
 	"time"
 
-	"dmasim/allocator"
-	"dmasim/mem"
-
 	"go.yaml.in/yaml/v4"
+
+	"dmasim/allocator"
+	"dmasim/internal/strictyaml"
+	"dmasim/mem"
 )
 
 // File is a scenario as it is written. The comments of its fields are the
@@ -28,7 +28,7 @@ type Spec struct {
 	// Seed of everything random. The same seed gives the same run.
 	Seed uint64 `yaml:"seed" jsonschema_extras:"default=1"`
 	// Simulated time. May be left out where every workload ends by itself: a trace, or a churn with a count.
-	Duration time.Duration `yaml:"duration,omitempty"`
+	Duration time.Duration `yaml:"duration,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Page size of the machine.
 	Page mem.Size `yaml:"page" jsonschema_extras:"default=4KiB"`
 	// Physical memory. Ranges must not overlap.
@@ -65,11 +65,11 @@ type Heap struct {
 	// End of memory that is filled first, unless a client says otherwise. natural is the allocator's own habit.
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
 	// Unit of the heap: every buffer is rounded up to it. By default a page.
-	Granule mem.Size `yaml:"granule,omitempty"`
+	Granule mem.Size `yaml:"granule,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Whether the allocator is told what the devices of a buffer demand. The Linux kernel's heaps are not (false): they place a buffer anywhere, and a device that cannot reach it fails at map, with the cause unreachable. true is a proposal that the kernel does not have.
 	Aware bool `yaml:"aware" jsonschema_extras:"default=false"`
 	// Size that the unusable index is about: the share of the free bytes that buffers of this size cannot use. By default a 256th of the arena.
-	UnusableSize mem.Size `yaml:"unusable_size,omitempty"`
+	UnusableSize mem.Size `yaml:"unusable_size,omitempty" jsonschema:"exclusiveMinimum=0"`
 }
 
 // Workload is a source of buffers' requests: either churn or trace.
@@ -97,7 +97,7 @@ type Churn struct {
 	// Lifetime of the buffers of clients that have none of their own.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
 	// Arrivals, after which the workload ends. Without it, the scenario's duration ends it.
-	Count uint64 `yaml:"count,omitempty"`
+	Count uint64 `yaml:"count,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Who asks: each arrival is one of them, drawn by weight. Without the list there is one, named after the workload.
 	Clients []Client `yaml:"clients,omitempty"`
 }
@@ -131,8 +131,9 @@ type Override struct {
 // Settings are values by path, as written.
 type Settings struct{ node *yaml.Node }
 
-func (s *Settings) decodeNode(d *decoder, n *yaml.Node) {
-	if d.isMapping(n) {
+// DecodeYAML implements strictyaml.NodeDecoder.
+func (s *Settings) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
+	if d.Mapping(n) {
 		s.node = n
 	}
 }
@@ -146,46 +147,30 @@ func (s Settings) IsZero() bool { return s.node == nil || len(s.node.Content) ==
 // Placement is the end of memory that is filled first: natural, low or high.
 type Placement allocator.Dir
 
+var placements = []Placement{Placement(allocator.Natural), Placement(allocator.Low), Placement(allocator.High)}
+
 // String returns the placement's name.
 func (p Placement) String() string { return allocator.Dir(p).String() }
 
 // MarshalText implements encoding.TextMarshaler.
 func (p Placement) MarshalText() ([]byte, error) { return []byte(p.String()), nil }
 
+// Options returns the names of the placements.
+func (Placement) Options() []string {
+	var names []string
+	for _, p := range placements {
+		names = append(names, p.String())
+	}
+	return names
+}
+
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (p *Placement) UnmarshalText(text []byte) error {
 	var name string
-	dirs := []allocator.Dir{allocator.Natural, allocator.Low, allocator.High}
-	names := make([]string, len(dirs))
-	for i, dir := range dirs {
-		names[i] = dir.String()
-	}
-	if err := oneOf(&name, "placement", text, names...); err != nil {
+	options := p.Options()
+	if err := strictyaml.OneOf(&name, "placement", text, options); err != nil {
 		return err
 	}
-	*p = Placement(dirs[slices.Index(names, name)])
+	*p = placements[slices.Index(options, name)]
 	return nil
-}
-
-// wordError says that a word is none of those that may stand in its place.
-type wordError struct {
-	what, word string
-	options    []string
-}
-
-func (e *wordError) Error() string {
-	return "unknown " + e.what + " " + quote(e.word) + ", want " + strings.Join(e.options, " or ")
-}
-
-// oneOf sets to if text is one of the options; the error is a *wordError.
-func oneOf[W ~string](to *W, what string, text []byte, options ...W) error {
-	if slices.Contains(options, W(text)) {
-		*to = W(text)
-		return nil
-	}
-	names := make([]string, len(options))
-	for i, o := range options {
-		names[i] = string(o)
-	}
-	return &wordError{what, string(text), names}
 }

@@ -3,15 +3,14 @@ package scenario
 import (
 	"errors"
 	"fmt"
-	"strings"
 
 	"go.yaml.in/yaml/v4"
 )
 
 // Vary makes a scenario from spec with one variant for each of values, which
 // are set at path, such as heaps.main.allocator; the variants are named after
-// them, with - in place of what a name cannot hold. file is the path that
-// relative paths in spec start from, and that errors name.
+// them (see [NameFor]). file is the path that relative paths in spec start from,
+// and that errors name.
 func Vary(file string, spec Spec, path string, values []string) (*Scenario, error) {
 	root, err := toNode(spec)
 	if err != nil {
@@ -20,7 +19,7 @@ func Vary(file string, spec Spec, path string, values []string) (*Scenario, erro
 	variants := &yaml.Node{Kind: yaml.SequenceNode}
 	for _, value := range values {
 		set := &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalarNode(path), scalarNode(value)}}
-		element, err := toNode(Override{Name: variantName(value), Set: Settings{set}})
+		element, err := toNode(Override{Name: NameFor(value, "variant"), Set: Settings{set}})
 		if err != nil {
 			return nil, fmt.Errorf("make scenario %s: %w", spec.Name, err)
 		}
@@ -37,15 +36,6 @@ func Vary(file string, spec Spec, path string, values []string) (*Scenario, erro
 		mistake.Line, mistake.Column = 0, 0 // nobody has seen the text
 	}
 	return varied, err
-}
-
-func variantName(value string) string {
-	return strings.Map(func(r rune) rune {
-		if strings.ContainsRune(":=,.", r) {
-			return '-'
-		}
-		return r
-	}, value)
 }
 
 // SetSeed replaces the seed of every variant.

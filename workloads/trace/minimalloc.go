@@ -6,6 +6,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"iter"
 	"math"
 	"slices"
 	"strconv"
@@ -299,8 +300,7 @@ type Replay struct {
 }
 
 // Replay returns the buffers of the problem as work. It returns an error where
-// the last time does not fit in a time.Duration, and where a buffer has an
-// alignment above 1: an operation carries none, as a heap takes none.
+// the last time does not fit in a time.Duration.
 func (p *Problem) Replay(o ReplayOptions) (*Replay, error) {
 	order, tick := cmp.Or(o.Order, FileOrder), cmp.Or(o.Tick, time.Microsecond)
 	if !slices.Contains(Orders(), order) {
@@ -313,11 +313,25 @@ func (p *Problem) Replay(o ReplayOptions) (*Replay, error) {
 		if b.Upper > math.MaxInt64/int64(tick) {
 			return nil, fmt.Errorf("buffer %.40q: %d time steps of %v are longer than can be simulated", b.ID, b.Upper, tick)
 		}
-		if b.Align > 1 {
-			return nil, fmt.Errorf("buffer %.40q: alignment %d: heaps take no alignment", b.ID, b.Align)
-		}
 	}
 	return &Replay{newSweep(p.Buffers, order), tick}, nil
+}
+
+// Placements returns the buffers of the problem as a placement trace in time
+// order: the slot of a buffer is its index in Problem.Buffers.
+func (p *Problem) Placements(order Order) iter.Seq[Placement] {
+	return func(yield func(Placement) bool) {
+		s := newSweep(p.Buffers, order)
+		for i, end, ok := s.next(); ok; i, end, ok = s.next() {
+			record := Placement{Free: end, Slot: uint32(i)}
+			if !end {
+				record.Size, record.Align = p.Buffers[i].Size, p.Buffers[i].Align
+			}
+			if !yield(record) {
+				return
+			}
+		}
+	}
 }
 
 // Next implements workloads.Source. The outcome is not looked at.
@@ -330,7 +344,7 @@ func (r *Replay) Next(*workloads.Outcome) (workloads.Op, bool) {
 	if end {
 		return workloads.Op{At: time.Duration(b.Upper) * r.tick, Kind: workloads.Free, Buffer: uint64(i)}, true
 	}
-	return workloads.Op{At: time.Duration(b.Lower) * r.tick, Kind: workloads.Alloc, Buffer: uint64(i), Size: b.Size}, true
+	return workloads.Op{At: time.Duration(b.Lower) * r.tick, Kind: workloads.Alloc, Buffer: uint64(i), Size: b.Size, Align: b.Align}, true
 }
 
 // Err implements workloads.Source; a replay does not fail.

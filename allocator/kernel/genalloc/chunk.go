@@ -38,7 +38,7 @@ func (c *chunk) firstFit(n, mask, offset uint64) (uint64, bool) {
 
 func (c *chunk) bestFit(n uint64) (uint64, bool) {
 	if c.bySize == nil {
-		c.bySize = holes.NewSizes(holes.SmallestFirst, 1, c.at.Size())
+		c.bySize = holes.NewSizes(1, c.at.Size())
 		for run := range c.free.All() {
 			c.bySize.Insert(run)
 		}

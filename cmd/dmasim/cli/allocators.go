@@ -17,7 +17,8 @@ func newAllocatorsCommand() *cobra.Command {
 		Short: "List the placement strategies and their parameters",
 		Long: `List the placement strategies. A scenario's heap names one as "best-fit", or with
 parameters as "tlsf:second-level=16". "honours" are the parts of a request that a
-strategy takes into account; the rest of a request does not reach it.`,
+strategy takes into account; the rest of a request does not reach it. It "knows" the
+request alone, or also the device mix: where the clients of its heap can be served.`,
 		Example: "  dmasim allocators --json",
 		Args:    cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -36,6 +37,7 @@ type allocatorRow struct {
 	Name    string              `json:"name"`
 	Summary string              `json:"summary"`
 	Honours []string            `json:"honours"`
+	Knows   string              `json:"knows"`
 	Params  []allocatorParamRow `json:"params"`
 }
 
@@ -52,7 +54,7 @@ func allocatorRows() []allocatorRow {
 	for _, spec := range allocator.Specs() {
 		row := allocatorRow{
 			Name: spec.Name, Summary: spec.Summary,
-			Honours: strings.Split(spec.Honours.String(), ", "), Params: []allocatorParamRow{},
+			Honours: strings.Split(spec.Honours.String(), ", "), Knows: spec.Knows.String(), Params: []allocatorParamRow{},
 		}
 		for _, p := range spec.Params {
 			row.Params = append(row.Params, allocatorParamRow(p))
@@ -68,7 +70,7 @@ func printAllocators(w io.Writer) error {
 		for _, line := range wrap(spec.Summary, 76) {
 			fmt.Fprintf(w, "    %s\n", line)
 		}
-		fmt.Fprintf(w, "    honours: %s\n", spec.Honours)
+		fmt.Fprintf(w, "    honours: %s\n    knows: %s\n", spec.Honours, spec.Knows)
 		for _, p := range spec.Params {
 			text := fmt.Sprintf("%s=N (%d to %d, default %d): %s", p.Name, p.Min, p.Max, p.Default, p.Summary)
 			for _, line := range wrap(text, 76) {

@@ -82,6 +82,7 @@ which allocator keeps serving, for how long, at what waste, and when it fails, w
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
+	root.AddCommand(newBenchCommand())
 	root.AddCommand(newDevicesCommand())
 	return root
 }

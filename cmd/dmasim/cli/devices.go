@@ -6,10 +6,10 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/agnivade/levenshtein"
 	"github.com/spf13/cobra"
 
 	"dmasim/devices"
+	"dmasim/internal/suggest"
 )
 
 func newDevicesCommand() *cobra.Command {
@@ -113,19 +113,10 @@ func mentions(d *devices.Device, text string) bool {
 	return strings.Contains(strings.ToLower(strings.Join(said, "\n")), strings.ToLower(text))
 }
 
-// didYouMean returns the option that is nearest to word as the end of a
-// message, or "" if none is near.
+// didYouMean returns the end of a message that offers the option that word was
+// probably meant to be; "" if none is near.
 func didYouMean(word string, options []string) string {
-	best, distance := "", len(word)/2+1
-	for _, option := range options {
-		if d := levenshtein.ComputeDistance(word, option); d < distance {
-			best, distance = option, d
-		}
-	}
-	if best == "" {
-		return ""
-	}
-	return ", did you mean " + best + "?"
+	return suggest.DidYouMean(suggest.Nearest(word, options))
 }
 
 // lineWidth is the width of what is printed for people.

@@ -55,6 +55,9 @@ func isTrace(path string) bool {
 // scenario makes a scenario with one variant for each strategy: a memory that
 // begins where the devices' reach begins, one heap, the trace.
 func (o *traceOptions) scenario(path string) (*scenario.Scenario, error) {
+	if o.granule == 0 {
+		return nil, errors.New("--granule must be more than 0")
+	}
 	f, err := os.Open(path)
 	if err != nil {
 		return nil, err
@@ -73,7 +76,7 @@ func (o *traceOptions) scenario(path string) (*scenario.Scenario, error) {
 		return nil, err
 	}
 	spec := scenario.Spec{
-		Name:   scenarioName(path),
+		Name:   scenario.NameFor(strings.TrimSuffix(filepath.Base(path), filepath.Ext(path)), "trace"),
 		Seed:   1,
 		Page:   4 * mem.KiB,
 		Memory: []scenario.Range{{Base: mem.Addr(base), Size: size}},
@@ -112,16 +115,4 @@ func (o *traceOptions) base() (uint64, error) {
 		return 0, errors.New("the devices reach no memory in common")
 	}
 	return plan.Reach[0].Lo, nil
-}
-
-// scenarioName makes a name from a path: A.1048576.csv becomes A-1048576.
-func scenarioName(path string) string {
-	name := strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
-	return strings.Map(func(r rune) rune {
-		switch {
-		case r >= 'a' && r <= 'z', r >= 'A' && r <= 'Z', r >= '0' && r <= '9', r == '-', r == '_':
-			return r
-		}
-		return '-'
-	}, name)
 }

@@ -1,0 +1,257 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"strings"
+	"unicode/utf8"
+
+	"github.com/spf13/cobra"
+
+	"dmasim/allocator"
+	"dmasim/mem"
+	"dmasim/workloads/bench"
+	"dmasim/workloads/trace"
+)
+
+type benchOptions struct {
+	allocators []string
+	arena      mem.Size
+	rounds     int
+	asJSON     bool
+}
+
+func newBenchCommand() *cobra.Command {
+	var o benchOptions
+	cmd := &cobra.Command{
+		Use:   "bench TRACE",
+		Short: "Measure strategies on a trace of allocations and frees",
+		Long: `Replay a trace on bare strategies, without heaps and devices, and measure their
+speed and what they make of the memory. The trace is a placement trace, binary
+or text and also gzipped, or, where its name ends in .csv, a static problem in
+MiniMalloc's format.
+
+ns/op      time per allocation or free: the median of the rounds, in which the
+           strategies take turns; CPU time of the thread on Linux, wall time
+           elsewhere. Frees of blocks that were not placed count as well.
+failed     requests that were refused. In a trace with limits, "limited" are
+           those that had to end below one and "others" the rest.
+missed     failures for which there was a legal place
+peak       end of the highest block ever placed, from the arena's start
+frag       1 - largest hole / free bytes: mean and worst of some 2000 samples,
+           without the first hundredth of the trace
+addresses  sum of the addresses of all blocks modulo 2^64: two strategies with
+           the same sum placed the same blocks, almost certainly
+
+A comma in --allocator begins the next strategy, unless key=value follows:
+"tlsf:second-level=16,best-fit" are two.
+
+The arena begins at 0. By default the mean live bytes of the trace, which binary
+traces tell, fill 85 % of it, in whole MiB; for other traces it is as large as
+the peak of the live bytes.`,
+		Example: `  dmasim bench random.bin.gz --allocator first-fit,best-fit,tlsf
+  dmasim bench A.1048576.csv --arena 2MiB --rounds 99 --json`,
+		Args: cobra.ExactArgs(1),
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0]) },
+	}
+	flags := cmd.Flags()
+	flags.StringArrayVar(&o.allocators, "allocator", []string{"first-fit,best-fit,tlsf"}, "`NAMES`; may be repeated")
+	flags.TextVar(&o.arena, "arena", mem.Size(0), "`SIZE` of the memory; 0B: as above")
+	flags.IntVar(&o.rounds, "rounds", 5, "time each strategy `N` times")
+	flags.BoolVar(&o.asJSON, "json", false, "print an array of objects, one for each strategy")
+	return cmd
+}
+
+func (o *benchOptions) run(cmd *cobra.Command, path string) error {
+	if o.rounds < 1 {
+		return fmt.Errorf("--rounds %d: want at least 1", o.rounds)
+	}
+	allocators := splitAllocators(o.allocators)
+	for _, name := range allocators {
+		if err := checkAllocator(name); err != nil {
+			return err
+		}
+	}
+	t, err := readBenchTrace(path)
+	if err != nil {
+		return err
+	}
+	arena := o.arena
+	if arena == 0 {
+		arena = t.Arena()
+	}
+	results, err := bench.Run(cmd.Context(), t, allocators, arena, o.rounds)
+	switch {
+	case errors.As(err, new(*bench.FaultError)):
+		return failedRun{err}
+	case errors.Is(err, context.Canceled):
+		return failedRun{errors.New("interrupted")}
+	case err != nil:
+		return err
+	case o.asJSON:
+		return printJSON(cmd.OutOrStdout(), benchRows(t, arena, results))
+	}
+	return printBench(cmd.OutOrStdout(), t, arena, results)
+}
+
+// splitAllocators splits lists of strategies at the commas that do not separate
+// parameters.
+func splitAllocators(lists []string) []string {
+	var names []string
+	for _, list := range lists {
+		first := true
+		for part := range strings.SplitSeq(list, ",") {
+			key, _, isParam := strings.Cut(part, "=")
+			if isParam && !first && !strings.Contains(key, ":") {
+				names[len(names)-1] += "," + part
+			} else {
+				names = append(names, part)
+			}
+			first = false
+		}
+	}
+	return names
+}
+
+// checkAllocator returns what is wrong with a strategy and its parameters.
+func checkAllocator(text string) error {
+	_, _, err := allocator.Parse(text)
+	if errors.Is(err, allocator.ErrUnknownStrategy) {
+		name, _, _ := strings.Cut(text, ":")
+		return fmt.Errorf("%w%s", err, didYouMean(name, allocator.Names()))
+	}
+	return err
+}
+
+// readBenchTrace reads a trace as a whole.
+func readBenchTrace(path string) (*bench.Trace, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	if isTrace(path) {
+		problem, err := trace.ReadMiniMalloc(f, path)
+		if err != nil {
+			return nil, err
+		}
+		t, err := bench.FromProblem(problem, trace.FileOrder)
+		return t, inFile(path, err)
+	}
+	placements, err := trace.NewPlacementReader(f)
+	if err != nil {
+		return nil, inFile(path, err)
+	}
+	t, err := bench.Read(placements)
+	return t, inFile(path, err)
+}
+
+func inFile(path string, err error) error {
+	if err == nil {
+		return nil
+	}
+	return fmt.Errorf("%s: %w", path, err)
+}
+
+// benchRow is a strategy's result as programs read it.
+type benchRow struct {
+	Allocator         string    `json:"allocator"`
+	NsPerOp           float64   `json:"ns_per_op"` // the median of the rounds
+	Rounds            []float64 `json:"rounds_ns_per_op"`
+	Clock             string    `json:"clock"`
+	Operations        int       `json:"operations"`
+	Requests          int       `json:"requests"`
+	Failures          int       `json:"failures"`
+	Missed            int       `json:"policy_misses"`
+	LimitedRequests   int       `json:"limited_requests"`
+	Limited           int       `json:"limited_failures"`
+	LimitedMissed     int       `json:"limited_policy_misses"`
+	Misplaced         int       `json:"misplaced"`
+	Arena             mem.Size  `json:"arena_bytes"`
+	Granule           mem.Size  `json:"granule_bytes"`
+	Peak              mem.Size  `json:"peak_bytes"`
+	PeakReserved      mem.Size  `json:"peak_reserved_bytes"`
+	MeanFragmentation float64   `json:"mean_fragmentation"`
+	PeakFragmentation float64   `json:"peak_fragmentation"`
+	AddressSum        mem.Addr  `json:"address_sum"`
+}
+
+func benchRows(t *bench.Trace, arena mem.Size, results []bench.Result) []benchRow {
+	rows := []benchRow{}
+	for _, r := range results {
+		rows = append(rows, benchRow{
+			Allocator: r.Allocator, NsPerOp: r.NsPerOp, Rounds: r.Rounds, Clock: bench.Clock,
+			Operations: t.Len(), Requests: r.Requests,
+			Failures: r.Failures, Missed: r.Missed,
+			LimitedRequests: r.LimitedRequests, Limited: r.Limited, LimitedMissed: r.LimitedMissed,
+			Misplaced: r.Misplaced, Arena: arena, Granule: mem.Size(t.Unit),
+			Peak: mem.Size(r.Peak), PeakReserved: mem.Size(r.PeakReserved),
+			MeanFragmentation: r.MeanFragmentation, PeakFragmentation: r.PeakFragmentation,
+			AddressSum: mem.Addr(r.AddressSum),
+		})
+	}
+	return rows
+}
+
+// printBench prints a table of at most 80 columns.
+func printBench(w io.Writer, t *bench.Trace, arena mem.Size, results []bench.Result) error {
+	header := []string{"allocator", "ns/op", "failed", "missed", "peak", "frag", "worst", "addresses"}
+	if t.Limited {
+		header = []string{"allocator", "ns/op", "limited", "others", "missed", "peak", "frag", "worst", "addresses"}
+	}
+	rows := [][]string{header}
+	for _, r := range results {
+		row := []string{r.Allocator, fmt.Sprintf("%.1f", r.NsPerOp)}
+		if t.Limited {
+			row = append(row, fmt.Sprint(r.Limited), fmt.Sprint(r.Failures-r.Limited))
+		} else {
+			row = append(row, fmt.Sprint(r.Failures))
+		}
+		rows = append(rows, append(row, fmt.Sprint(r.Missed), mem.Size(r.Peak).Short(),
+			fmt.Sprintf("%.3f", r.MeanFragmentation), fmt.Sprintf("%.3f", r.PeakFragmentation),
+			mem.Addr(r.AddressSum).String()))
+	}
+	var text strings.Builder
+	fmt.Fprintf(&text, "%d operations, peak of %s live, arena of %s, %s\n\n",
+		t.Len(), mem.Size(t.PeakLive).Short(), arena, bench.Clock)
+	writeColumns(&text, rows)
+	for _, r := range results {
+		if r.Misplaced > 0 {
+			note := fmt.Sprintf("%s ignored the alignment or limit of %d blocks that it placed", r.Allocator, r.Misplaced)
+			fmt.Fprintln(&text, strings.Join(wrap(note, lineWidth), "\n  "))
+		}
+	}
+	_, err := io.WriteString(w, text.String())
+	return err
+}
+
+// writeColumns aligns the first column to the left and the others to the right.
+// Where a first cell would make the line too wide, the others follow below it.
+func writeColumns(w io.Writer, rows [][]string) {
+	widths := make([]int, len(rows[0]))
+	figures := 0
+	for i := range widths {
+		for _, row := range rows {
+			widths[i] = max(widths[i], utf8.RuneCountInString(row[i]))
+		}
+		if i > 0 {
+			figures += 2 + widths[i]
+		}
+	}
+	first := min(widths[0], max(lineWidth-figures, len(rows[0][0])))
+	for _, row := range rows {
+		name := row[0]
+		if utf8.RuneCountInString(name) > first {
+			fmt.Fprintln(w, head(name, lineWidth))
+			name = ""
+		}
+		fmt.Fprintf(w, "%-*s", first, name)
+		for i, cell := range row[1:] {
+			fmt.Fprintf(w, "  %*s", widths[i+1], cell)
+		}
+		fmt.Fprintln(w)
+	}
+}

@@ -1,0 +1,166 @@
+package bench
+
+import (
+	"errors"
+	"fmt"
+	"iter"
+	"math"
+	"math/bits"
+
+	"dmasim/mem"
+	"dmasim/workloads/trace"
+)
+
+// Why a trace cannot be replayed. What is wrong with a file is told by package
+// trace.
+var (
+	ErrEmpty    = errors.New("the trace has no operations")
+	ErrTooLarge = errors.New("size, alignment or limit of 2^32 units or more")
+)
+
+// Trace is a placement trace in memory, 16 bytes for each operation.
+type Trace struct {
+	// Unit divides all sizes, alignments and limits, in bytes; it is the granule
+	// of the strategies. A binary trace names it, of others it is the greatest
+	// common divisor.
+	Unit     uint64
+	PeakLive uint64 // bytes
+	// MeanLive is what the header of a binary trace says, in bytes, and else 0.
+	MeanLive uint64
+	Limited  bool // some requests have a limit
+
+	ops   []op
+	slots uint32 // every op.slot is less
+}
+
+// op is an operation. All but slot are counted in units.
+type op struct {
+	slot, size, align, limit uint32
+}
+
+// freed marks the slot of an operation that frees.
+const freed = 1 << 31
+
+// Len returns the number of operations.
+func (t *Trace) Len() int { return len(t.ops) }
+
+// Arena returns the size of an arena that the trace keeps busy: the mean live
+// bytes fill 85 % of it, in whole MiB. Without a mean it is the peak of the live
+// bytes, below which every strategy must fail.
+func (t *Trace) Arena() mem.Size {
+	const percent, whole = 85, uint64(mem.MiB)
+	if t.MeanLive == 0 {
+		return mem.Size(t.PeakLive)
+	}
+	size := t.MeanLive/percent*100 + t.MeanLive%percent*100/percent
+	return mem.Size((size + whole - 1) / whole * whole)
+}
+
+// Read reads a placement trace to its end. The error is that of the reader, or
+// wraps ErrEmpty or ErrTooLarge.
+func Read(r *trace.PlacementReader) (*Trace, error) {
+	t := &Trace{Unit: r.Header.Unit, MeanLive: r.Header.MeanLive}
+	err := t.fill(func(yield func(trace.Placement) bool) {
+		for p, ok := r.Next(); ok && yield(p); p, ok = r.Next() {
+		}
+	})
+	if r.Err() != nil {
+		return nil, r.Err()
+	}
+	if err == nil && t.MeanLive > t.PeakLive {
+		err = &trace.PlacementError{Err: fmt.Errorf("%w: mean of %d live bytes above the peak of %d",
+			trace.ErrPlacementHeader, t.MeanLive, t.PeakLive)}
+	}
+	return t, err
+}
+
+// FromProblem returns the work of a static allocation problem in time order.
+// The error wraps ErrTooLarge.
+func FromProblem(p *trace.Problem, order trace.Order) (*Trace, error) {
+	t := &Trace{}
+	return t, t.fill(p.Placements(order))
+}
+
+// fill takes over all records. Slots are numbered anew, the lowest numbers
+// first, since the file may use any.
+func (t *Trace) fill(records iter.Seq[trace.Placement]) error {
+	type block struct {
+		slot uint32
+		size uint64
+	}
+	blocks := map[uint32]block{}
+	var spare []uint32
+	var live uint64
+	for p := range records {
+		if p.Free {
+			b := blocks[p.Slot]
+			delete(blocks, p.Slot)
+			spare = append(spare, b.slot)
+			live -= b.size
+			t.ops = append(t.ops, op{slot: b.slot | freed})
+			continue
+		}
+		slot := t.slots
+		if last := len(spare) - 1; last >= 0 {
+			slot, spare = spare[last], spare[:last]
+		} else {
+			t.slots++
+		}
+		blocks[p.Slot] = block{slot, p.Size}
+		if err := t.add(slot, p); err != nil {
+			return fmt.Errorf("operation %d: %w", len(t.ops)+1, err)
+		}
+		if p.Size > math.MaxUint64-live {
+			return fmt.Errorf("operation %d: %w: 2^64 live bytes or more", len(t.ops), ErrTooLarge)
+		}
+		live += p.Size
+		t.PeakLive = max(t.PeakLive, live)
+		t.Limited = t.Limited || p.Limit != 0
+	}
+	if len(t.ops) == 0 {
+		return ErrEmpty
+	}
+	return nil
+}
+
+// add appends an allocation, in smaller units from there on if it needs them.
+func (t *Trace) add(slot uint32, p trace.Placement) error {
+	if p.Align == 1 {
+		p.Align = 0
+	}
+	unit := gcd(gcd(gcd(t.Unit, p.Size), p.Align), p.Limit)
+	if unit != t.Unit {
+		if err := t.refine(unit); err != nil {
+			return err
+		}
+	}
+	if max(p.Size, p.Align, p.Limit)/unit > math.MaxUint32 {
+		return fmt.Errorf("%w of %s", ErrTooLarge, mem.Size(unit))
+	}
+	t.ops = append(t.ops, op{slot, uint32(p.Size / unit), uint32(p.Align / unit), uint32(p.Limit / unit)})
+	return nil
+}
+
+// refine changes the unit to one that divides it.
+func (t *Trace) refine(unit uint64) error {
+	times := t.Unit / unit
+	t.Unit = unit
+	for i := range t.ops {
+		for _, count := range []*uint32{&t.ops[i].size, &t.ops[i].align, &t.ops[i].limit} {
+			hi, lo := bits.Mul64(uint64(*count), times)
+			if hi != 0 || lo > math.MaxUint32 {
+				return fmt.Errorf("%w of %s", ErrTooLarge, mem.Size(unit))
+			}
+			*count = uint32(lo)
+		}
+	}
+	return nil
+}
+
+// gcd returns the greatest common divisor; that of 0 and b is b.
+func gcd(a, b uint64) uint64 {
+	for a != 0 {
+		a, b = b%a, a
+	}
+	return b
+}
