@@ -75,7 +75,8 @@ func TestRandomFitSeeds(t *testing.T) {
 		}
 		return addrs
 	}
-	if place("random-fit:seed=3") != place("random-fit:seed=3") || place("random-fit:seed=3") == place("random-fit:seed=4") {
+	first, again := place("random-fit:seed=3"), place("random-fit:seed=3")
+	if first != again || first == place("random-fit:seed=4") {
 		t.Error("placements do not follow the seed")
 	}
 }

@@ -9,13 +9,13 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
 	"golang.org/x/sync/errgroup"
 
-	"dmasim/devices"
 	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
@@ -103,7 +103,7 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), newRunSummary(res, out))
 	}
-	return printRun(cmd.OutOrStdout(), res, out)
+	return printRun(cmd.OutOrStdout(), res, name, out)
 }
 
 // load reads the scenario that name means, with the options that change it.
@@ -207,7 +207,7 @@ func newRunSummary(r *result.Result, out string) runSummary {
 	return s
 }
 
-func printRun(w io.Writer, r *result.Result, out string) error {
+func printRun(w io.Writer, r *result.Result, argument, out string) error {
 	if err := report.Table(w, r); err != nil {
 		return err
 	}
@@ -216,27 +216,18 @@ func printRun(w io.Writer, r *result.Result, out string) error {
 		fmt.Fprintln(w, line)
 	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
-	fmt.Fprintf(w, "next:     %s\n", nextCommand(r))
+	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
 }
 
-// nextCommand is what a reader of this result may want to try: a look at the
-// device that went short, or a scenario of their own.
-func nextCommand(r *result.Result) string {
-	for _, v := range r.Variants {
-		if v.Run.Summary.First == nil {
-			continue
-		}
-		for _, c := range v.Run.Summary.Clients {
-			if c.Name != v.Run.Summary.First.Client {
-				continue
-			}
-			for _, name := range c.Devices {
-				if _, ok := devices.Lookup(name); ok {
-					return "dmasim devices show " + name
-				}
-			}
-		}
+// nextCommand is what a reader of this result may want to try.
+func nextCommand(argument string, r *result.Result) string {
+	if slices.Contains(scenario.Names(), argument) {
+		return "dmasim scenario init my.yaml && dmasim run my.yaml"
 	}
-	return "dmasim scenario init my.yaml && dmasim run my.yaml"
+	failed := slices.ContainsFunc(r.Variants, func(v result.Variant) bool { return v.Run.Summary.First != nil })
+	if failed || isTrace(argument) {
+		return "dmasim allocators    (strategies to try)"
+	}
+	return fmt.Sprintf("dmasim run %s --seed %d    (the same with other random numbers)", argument, r.Manifest.Seed+1)
 }
