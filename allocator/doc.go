@@ -11,11 +11,21 @@
 //
 // # The general strategies
 //
-// first-fit, next-fit, best-fit, worst-fit and last-fit stand on the
-// address-ordered hole index of package holes; buddy and tlsf have their own
-// structures. None of them allocates memory per operation, scans memory, or
-// gives the garbage collector pointers to follow. Exact models of what Linux
-// uses live in the packages below kernel.
+// By how they keep what is free:
+//
+//   - On the address-ordered hole index of package holes: first-fit, next-fit,
+//     best-fit, worst-fit, last-fit, address-split and random-fit.
+//   - In lists by size: segregated-fit, tlsf and half-fit, which are one structure
+//     with different rules, and buddy.
+//   - In slabs of one size: slab.
+//   - As a sequence that serves one order of frees: linear, stack and ring.
+//   - In zones that differ in who can use them, each with one of the above:
+//     window-fit and window-best-fit. They are told the device mix; all others
+//     know the request alone ([Knowledge]).
+//
+// None of them allocates memory per operation, scans memory, or gives the garbage
+// collector pointers to follow for each block. Exact models of what Linux uses
+// live in the packages below kernel.
 //
 // # Making one
 //

@@ -9,7 +9,7 @@ import (
 func init() {
 	Register(Spec{
 		Name:    "segregated-fit",
-		Summary: "a hole from the list of its size, else of the next longer ones: the fastest, in constant time",
+		Summary: "a hole from the list of its size, else of the next longer ones: constant time, the fastest for frees in any order",
 		Honours: HonoursAll,
 		Params: []Param{
 			{Name: "lists", Summary: "lists per power of two, rounded up to a power of two", Default: 64, Min: 1, Max: 64},

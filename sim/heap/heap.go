@@ -65,7 +65,9 @@ type Waste struct {
 
 // Alloc places a buffer of payload bytes for an owner whose devices demand
 // plan. The cause is allocator.None where it was served; otherwise the
-// diagnosis says why not, and nothing changed.
+// diagnosis says why not, and nothing changed. A place that the devices cannot
+// use, because the strategy was not told of them or does not honour everything,
+// is found out when they map the buffer: the cause is allocator.Unreachable.
 //
 // The address is a multiple of align, too; 0 and 1 mean anything.
 func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, align uint64) (Buffer, ledger.Diagnosis) {
@@ -85,7 +87,7 @@ func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, 
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.Aware {
+	if !h.Aware || h.honours != allocator.HonoursAll {
 		if verdict := plan.Judge(block.Addr, payload); !verdict.Usable() {
 			diagnosis := h.Ledger.Diagnose(req)
 			diagnosis.Cause = allocator.Unreachable

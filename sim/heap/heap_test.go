@@ -89,6 +89,20 @@ func TestUnawareHeapFailsAtMap(t *testing.T) {
 	}
 }
 
+// TestStrategyThatIgnoresWindows is an aware heap with a strategy that does not
+// listen.
+func TestStrategyThatIgnoresWindows(t *testing.T) {
+	allocator.Register(allocator.Spec{
+		Name: "deaf", Honours: allocator.HonoursAlign,
+		New: func(cfg allocator.Config) (allocator.Strategy, error) { return liar{cfg.Arena[0].Lo + 65536}, nil },
+	})
+	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
+	h := newHeap(t, heap.Config{Allocator: "deaf", Granule: 4096, Aware: true})
+	if _, d := h.Alloc(0, plan(t, low), allocator.Natural, 4096, 0); d.Cause != allocator.Unreachable {
+		t.Errorf("got %v", d.Cause)
+	}
+}
+
 func TestPlacementOfTheClientComesBeforeTheHeaps(t *testing.T) {
 	h := newHeap(t, heap.Config{Granule: 4096, Placement: allocator.High, Aware: true})
 	for _, test := range []struct {

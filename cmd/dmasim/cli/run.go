@@ -215,9 +215,29 @@ func printRun(w io.Writer, r *result.Result, argument, out string) error {
 	for _, line := range wrap(report.FirstFailure(r), 80) {
 		fmt.Fprintln(w, line)
 	}
+	if heaps := awareHeaps(r); len(heaps) > 0 {
+		text := "proposal: heap " + strings.Join(heaps, ", ") + " is told what devices reach; the heaps of Linux are not (aware: false)"
+		for _, line := range wrap(text, 80) {
+			fmt.Fprintln(w, line)
+		}
+	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
+}
+
+// awareHeaps names the heaps that are told of devices and have some to be told
+// of.
+func awareHeaps(r *result.Result) []string {
+	var names []string
+	for _, v := range r.Variants {
+		for _, h := range v.Run.Summary.Heaps {
+			if h.Aware && len(h.Reaches) > 0 && !slices.Contains(names, h.Name) {
+				names = append(names, h.Name)
+			}
+		}
+	}
+	return names
 }
 
 // nextCommand is what a reader of this result may want to try.
