@@ -13,6 +13,8 @@ import (
 	"strings"
 	"testing"
 
+	"github.com/google/go-cmp/cmp"
+
 	"dmasim/allocator"
 	"dmasim/internal/shareddata"
 	"dmasim/mem"
@@ -111,6 +113,62 @@ func TestGoldenLimits(t *testing.T) {
 	}
 }
 
+// TestMixOnGoldenLimits replays the same trace on a strategy that is told its
+// limits: everything fits then.
+func TestMixOnGoldenLimits(t *testing.T) {
+	t.Parallel()
+	tr := open(t, "window.bin.gz")
+	results, err := bench.Run(context.Background(), tr, []string{"window-fit"}, tr.Arena(), 0)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r := results[0]; r.Failures != 0 || r.Misplaced != 0 {
+		t.Errorf("%+v, want no failures", r.Outcome)
+	}
+}
+
+// TestMix looks at the device mix that strategies get: the limits of the
+// requests, each once, and the arena where a request has none or one beyond it.
+func TestMix(t *testing.T) {
+	many := "" // limits of 20 blocks down to 1, and once more of 18 and 3
+	for i := range 20 {
+		many += fmt.Sprintf("a %d 4096 0 %d\n", i, 4096*(20-i))
+	}
+	many += "a 20 4096 0 73728\na 21 4096 0 12288\n"
+	blocks := func(counts ...uint64) []mem.RangeSet {
+		var windows []mem.RangeSet
+		for _, n := range counts {
+			windows = append(windows, mem.NewRangeSet(mem.Range{Hi: n * 4096}))
+		}
+		return windows
+	}
+	for _, test := range []struct {
+		name, text string
+		want       []mem.RangeSet
+	}{
+		{"no limits", "a 0 4096 0\na 1 8192 0\n", blocks(64)},
+		{"all limited", "a 0 4096 0 8192\nf 0\na 1 8192 0 16384\na 2 4096 0 8192\n", blocks(2, 4)},
+		{"some limited", "a 0 4096 0 8192\na 1 8192 0\na 2 4096 0 8192\n", blocks(2, 64)},
+		{"beyond the arena", "a 0 4096 0 8192\na 1 8192 0 409600\n", blocks(2, 64)},
+		{"too many", many, blocks(1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15, 18)},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			mixes = nil
+			if _, err := bench.Run(context.Background(), mustRead(t, test.text), []string{"test-mix"}, 256*mem.KiB, 1); err != nil {
+				t.Fatal(err)
+			}
+			if len(mixes) != 2 { // examined, then timed
+				t.Fatalf("made %d times, want 2", len(mixes))
+			}
+			for _, got := range mixes {
+				if diff := cmp.Diff(test.want, got); diff != "" {
+					t.Error(diff)
+				}
+			}
+		})
+	}
+}
+
 // TestLimits counts by hand: 4 units, of which a limited request may use 2.
 func TestLimits(t *testing.T) {
 	tr := mustRead(t, "a 0 8192 1\na 1 4096 4096 8192\na 2 4096 0\nf 1\nf 0\na 1 4096 0 8192\na 3 16384 0\n")
@@ -192,12 +250,19 @@ func (stuck) Free(b allocator.Block) error {
 	return &allocator.FreeError{Block: b, Err: allocator.ErrForeign}
 }
 
+// mixes are the device mixes that the strategy test-mix was made with.
+var mixes [][]mem.RangeSet
+
 // fickle places blocks where no replay did before.
 type fickle struct{ missing }
 
 var fickleStart uint64
 
 func init() {
+	allocator.Register(allocator.Spec{Name: "test-mix", New: func(cfg allocator.Config) (allocator.Strategy, error) {
+		mixes = append(mixes, cfg.Windows)
+		return &missing{}, nil
+	}})
 	allocator.Register(allocator.Spec{Name: "test-stuck", New: func(allocator.Config) (allocator.Strategy, error) {
 		return stuck{}, nil
 	}})

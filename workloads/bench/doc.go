@@ -11,6 +11,9 @@
 // keeps a ledger, which says of each failure whether a legal place existed, and
 // how the free memory was split.
 //
+// The limits in the trace are the device mix, which strategies that know one are
+// told beforehand; of many distinct limits, the sixteen that the most requests have.
+//
 // # Limits
 //
 // The time is that of one thread, measured with its CPU clock on Linux and with

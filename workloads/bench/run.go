@@ -38,11 +38,16 @@ type Result struct {
 }
 
 // Run replays the trace on each strategy, named as allocator.New reads it, in
-// the arena [0, arena), once untimed and then rounds times. The error is that of
-// making a strategy, a *FaultError, or the context's: Run looks at it several
-// times in each replay.
+// the arena [0, arena), once untimed and then rounds times. Strategies that know
+// the device mix are told the limits of the trace. The error is that of making a
+// strategy, a *FaultError, or the context's: Run looks at it several times in
+// each replay.
 func Run(ctx context.Context, t *Trace, allocators []string, arena mem.Size, rounds int) ([]Result, error) {
-	cfg := allocator.Config{Arena: mem.NewRangeSet(mem.Range{Hi: uint64(arena)}), Granule: t.Unit}
+	cfg := allocator.Config{
+		Arena:   mem.NewRangeSet(mem.Range{Hi: uint64(arena)}),
+		Granule: t.Unit,
+		Windows: t.mix(arena),
+	}
 	results := make([]Result, len(allocators))
 	for i, name := range allocators {
 		results[i].Allocator = name

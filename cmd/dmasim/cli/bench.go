@@ -41,10 +41,19 @@ failed     requests that were refused. In a trace with limits, "limited" are
            those that had to end below one and "others" the rest.
 missed     failures for which there was a legal place
 peak       end of the highest block ever placed, from the arena's start
+ratio      peak / load, the most bytes that live at once: no strategy gets below
+           1. It is left out where requests failed, and, but for --json, of
+           traces with limits
 frag       1 - largest hole / free bytes: mean and worst of some 2000 samples,
            without the first hundredth of the trace
 addresses  sum of the addresses of all blocks modulo 2^64: two strategies with
            the same sum placed the same blocks, almost certainly
+
+Strategies that know the device mix are told the limits in the trace, of many
+distinct ones the sixteen that the most requests have.
+
+A static problem of at most 1000 buffers is also packed offline with a small
+effort, for comparison; see dmasim pack.
 
 A comma in --allocator begins the next strategy, unless key=value follows:
 "tlsf:second-level=16,best-fit" are two.
@@ -75,9 +84,15 @@ func (o *benchOptions) run(cmd *cobra.Command, path string) error {
 			return err
 		}
 	}
-	t, err := readBenchTrace(path)
+	t, problem, err := readBenchTrace(path)
 	if err != nil {
 		return err
+	}
+	known := offline{Load: mem.Size(t.PeakLive)}
+	if problem != nil {
+		if known, err = packBriefly(cmd.Context(), problem); err != nil {
+			return inFile(path, err)
+		}
 	}
 	arena := o.arena
 	if arena == 0 {
@@ -92,9 +107,9 @@ func (o *benchOptions) run(cmd *cobra.Command, path string) error {
 	case err != nil:
 		return err
 	case o.asJSON:
-		return printJSON(cmd.OutOrStdout(), benchRows(t, arena, results))
+		return printJSON(cmd.OutOrStdout(), benchRows(t, known, arena, results))
 	}
-	return printBench(cmd.OutOrStdout(), t, arena, results)
+	return printBench(cmd.OutOrStdout(), t, known, arena, results)
 }
 
 // splitAllocators splits lists of strategies at the commas that do not separate
@@ -126,27 +141,27 @@ func checkAllocator(text string) error {
 	return err
 }
 
-// readBenchTrace reads a trace as a whole.
-func readBenchTrace(path string) (*bench.Trace, error) {
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
+// readBenchTrace reads a trace as a whole, and the static problem if it is one.
+func readBenchTrace(path string) (*bench.Trace, *trace.Problem, error) {
 	if isTrace(path) {
-		problem, err := trace.ReadMiniMalloc(f, path)
+		problem, err := readProblem(path)
 		if err != nil {
-			return nil, err
+			return nil, nil, err
 		}
 		t, err := bench.FromProblem(problem, trace.FileOrder)
-		return t, inFile(path, err)
+		return t, problem, inFile(path, err)
 	}
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer f.Close()
 	placements, err := trace.NewPlacementReader(f)
 	if err != nil {
-		return nil, inFile(path, err)
+		return nil, nil, inFile(path, err)
 	}
 	t, err := bench.Read(placements)
-	return t, inFile(path, err)
+	return t, nil, inFile(path, err)
 }
 
 func inFile(path string, err error) error {
@@ -177,9 +192,11 @@ type benchRow struct {
 	MeanFragmentation float64   `json:"mean_fragmentation"`
 	PeakFragmentation float64   `json:"peak_fragmentation"`
 	AddressSum        mem.Addr  `json:"address_sum"`
+	PeakToLoad        float64   `json:"peak_to_load,omitempty"` // without failures
+	offline
 }
 
-func benchRows(t *bench.Trace, arena mem.Size, results []bench.Result) []benchRow {
+func benchRows(t *bench.Trace, known offline, arena mem.Size, results []bench.Result) []benchRow {
 	rows := []benchRow{}
 	for _, r := range results {
 		rows = append(rows, benchRow{
@@ -191,14 +208,15 @@ func benchRows(t *bench.Trace, arena mem.Size, results []bench.Result) []benchRo
 			Peak: mem.Size(r.Peak), PeakReserved: mem.Size(r.PeakReserved),
 			MeanFragmentation: r.MeanFragmentation, PeakFragmentation: r.PeakFragmentation,
 			AddressSum: mem.Addr(r.AddressSum),
+			PeakToLoad: known.ratio(mem.Size(r.Peak), uint64(r.Failures)), offline: known,
 		})
 	}
 	return rows
 }
 
 // printBench prints a table of at most 80 columns.
-func printBench(w io.Writer, t *bench.Trace, arena mem.Size, results []bench.Result) error {
-	header := []string{"allocator", "ns/op", "failed", "missed", "peak", "frag", "worst", "addresses"}
+func printBench(w io.Writer, t *bench.Trace, known offline, arena mem.Size, results []bench.Result) error {
+	header := []string{"allocator", "ns/op", "failed", "missed", "peak", "ratio", "frag", "worst", "addresses"}
 	if t.Limited {
 		header = []string{"allocator", "ns/op", "limited", "others", "missed", "peak", "frag", "worst", "addresses"}
 	}
@@ -210,13 +228,18 @@ func printBench(w io.Writer, t *bench.Trace, arena mem.Size, results []bench.Res
 		} else {
 			row = append(row, fmt.Sprint(r.Failures))
 		}
-		rows = append(rows, append(row, fmt.Sprint(r.Missed), mem.Size(r.Peak).Short(),
-			fmt.Sprintf("%.3f", r.MeanFragmentation), fmt.Sprintf("%.3f", r.PeakFragmentation),
-			mem.Addr(r.AddressSum).String()))
+		row = append(row, fmt.Sprint(r.Missed), mem.Size(r.Peak).Short())
+		if !t.Limited {
+			row = append(row, formatRatio(known.ratio(mem.Size(r.Peak), uint64(r.Failures))))
+		}
+		rows = append(rows, append(row, fmt.Sprintf("%.3f", r.MeanFragmentation),
+			fmt.Sprintf("%.3f", r.PeakFragmentation), mem.Addr(r.AddressSum).String()))
 	}
 	var text strings.Builder
-	fmt.Fprintf(&text, "%d operations, peak of %s live, arena of %s, %s\n\n",
+	fmt.Fprintf(&text, "%d operations, peak of %s live, arena of %s, %s\n",
 		t.Len(), mem.Size(t.PeakLive).Short(), arena, bench.Clock)
+	known.printPacked(&text)
+	fmt.Fprintln(&text)
 	writeColumns(&text, rows)
 	for _, r := range results {
 		if r.Misplaced > 0 {

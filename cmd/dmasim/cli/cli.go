@@ -83,6 +83,7 @@ which allocator keeps serving, for how long, at what waste, and when it fails, w
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
 	root.AddCommand(newBenchCommand())
+	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	return root
 }

@@ -21,6 +21,7 @@ import (
 	"dmasim/sim/report"
 	"dmasim/sim/result"
 	"dmasim/sim/scenario"
+	"dmasim/workloads/trace"
 )
 
 // defaultScenario is what run does without an argument.
@@ -51,6 +52,11 @@ memory in use; the mean largest-free index (1 - largest hole / free) of the heap
 and of what the device that sees the most fragmented part of it reaches; and the
 share of the memory in use that nobody asked for.
 
+For a trace it also prints what each variant needs, if nothing failed, as a
+ratio to the load, the most bytes that live at once, below which no strategy can
+stay; and how low the buffers are packed by someone who knows all lifetimes and
+no devices (see dmasim pack).
+
 The results, with figures as PNG and SVG, go to a directory that is written whole
 or not at all. Only a dmasim result is ever replaced.`,
 		Example: `  dmasim run
@@ -77,7 +83,7 @@ or not at all. Only a dmasim result is ever replaced.`,
 
 func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	start := time.Now()
-	sc, err := o.load(cmd, name)
+	sc, problem, err := o.load(cmd, name)
 	if err != nil {
 		return err
 	}
@@ -96,29 +102,48 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
+	known, err := packTrace(cmd.Context(), name, problem)
+	if err != nil {
+		return err
+	}
 	res.Host = result.NewHost(start, time.Since(start))
 	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
 		return failedRun{err}
 	}
 	if o.asJSON {
-		return printJSON(cmd.OutOrStdout(), newRunSummary(res, out))
+		return printJSON(cmd.OutOrStdout(), newRunSummary(res, known, out))
 	}
-	return printRun(cmd.OutOrStdout(), res, name, out)
+	return printRun(cmd.OutOrStdout(), res, known, name, out)
 }
 
-// load reads the scenario that name means, with the options that change it.
-func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, error) {
+// load reads the scenario that name means, with the options that change it. If
+// it is a trace, its problem is returned with the scenario around it.
+func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, *trace.Problem, error) {
 	if isTrace(name) {
-		return o.trace.scenario(name)
+		problem, err := readProblem(name)
+		if err != nil {
+			return nil, nil, err
+		}
+		sc, err := o.trace.scenario(name, problem)
+		return sc, problem, err
 	}
 	if flag := o.trace.used(cmd.Flags()); flag != "" {
-		return nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
+		return nil, nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
 	}
 	sc, err := scenario.Find(name)
 	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
+		err = fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
 	}
-	return sc, err
+	return sc, nil, err
+}
+
+// packTrace packs the problem of a trace, if it is one.
+func packTrace(ctx context.Context, path string, problem *trace.Problem) (*offline, error) {
+	if problem == nil {
+		return nil, nil
+	}
+	known, err := packBriefly(ctx, problem)
+	return &known, inFile(path, err)
 }
 
 // simulate runs every variant, as many at a time as there are processors.
@@ -191,6 +216,7 @@ type runSummary struct {
 	Scenario string           `json:"scenario"`
 	Seed     uint64           `json:"seed"`
 	Result   string           `json:"result"`
+	*offline                  // of a trace
 	Variants []variantSummary `json:"variants"`
 }
 
@@ -199,15 +225,15 @@ type variantSummary struct {
 	metrics.Summary
 }
 
-func newRunSummary(r *result.Result, out string) runSummary {
-	s := runSummary{Scenario: r.Manifest.Scenario, Seed: r.Manifest.Seed, Result: out}
+func newRunSummary(r *result.Result, known *offline, out string) runSummary {
+	s := runSummary{Scenario: r.Manifest.Scenario, Seed: r.Manifest.Seed, Result: out, offline: known}
 	for _, v := range r.Variants {
 		s.Variants = append(s.Variants, variantSummary{v.Name, v.Run.Summary})
 	}
 	return s
 }
 
-func printRun(w io.Writer, r *result.Result, argument, out string) error {
+func printRun(w io.Writer, r *result.Result, known *offline, argument, out string) error {
 	if err := report.Table(w, r); err != nil {
 		return err
 	}
@@ -220,6 +246,9 @@ func printRun(w io.Writer, r *result.Result, argument, out string) error {
 		for _, line := range wrap(text, 80) {
 			fmt.Fprintln(w, line)
 		}
+	}
+	if known != nil {
+		printOffline(w, r, *known)
 	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
@@ -238,6 +267,23 @@ func awareHeaps(r *result.Result) []string {
 		}
 	}
 	return names
+}
+
+// printOffline compares what each variant, which has one heap and one client,
+// needs with what is known of the trace.
+func printOffline(w io.Writer, r *result.Result, known offline) {
+	var ratios []string
+	for _, v := range r.Variants {
+		summary := &v.Run.Summary
+		ratio := known.ratio(summary.Heaps[0].HighWater, summary.Clients[0].Failures)
+		ratios = append(ratios, v.Name+" "+formatRatio(ratio))
+	}
+	text := fmt.Sprintf("high water / load of %s: %s", known.Load.Short(), strings.Join(ratios, ", "))
+	fmt.Fprintln(w)
+	for _, line := range wrap(text, lineWidth) {
+		fmt.Fprintln(w, line)
+	}
+	known.printPacked(w)
 }
 
 // nextCommand is what a reader of this result may want to try.

@@ -7,6 +7,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"dmasim/cmd/dmasim/cli"
+	"dmasim/internal/shareddata"
 )
 
 func TestMain(m *testing.M) {
@@ -18,4 +19,17 @@ func TestMain(m *testing.M) {
 // TestScripts runs the command line as a user would, one file per topic.
 func TestScripts(t *testing.T) {
 	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+}
+
+// TestRecordings does the same with recorded instances, below $MINIMALLOC.
+func TestRecordings(t *testing.T) {
+	minimalloc := shareddata.Path(t, "minimalloc")
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/recordings",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("MINIMALLOC", minimalloc)
+			return nil
+		},
+	})
 }

@@ -2,7 +2,6 @@ package cli
 
 import (
 	"errors"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
@@ -54,18 +53,9 @@ func isTrace(path string) bool {
 
 // scenario makes a scenario with one variant for each strategy: a memory that
 // begins where the devices' reach begins, one heap, the trace.
-func (o *traceOptions) scenario(path string) (*scenario.Scenario, error) {
+func (o *traceOptions) scenario(path string, problem *trace.Problem) (*scenario.Scenario, error) {
 	if o.granule == 0 {
 		return nil, errors.New("--granule must be more than 0")
-	}
-	f, err := os.Open(path)
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	problem, err := trace.ReadMiniMalloc(f, path)
-	if err != nil {
-		return nil, err
 	}
 	size := o.arena
 	if size == 0 {
