@@ -1,6 +1,8 @@
 package golden_test
 
 import (
+	"compress/gzip"
+	"io"
 	"os"
 	"path/filepath"
 	"strings"
@@ -16,23 +18,37 @@ func TestRecordings(t *testing.T) {
 	t.Run("shared", func(t *testing.T) { replayAll(t, shareddata.Path(t, "golden")) })
 }
 
+// readRecording reads a recording, which may be gzipped.
+func readRecording(t *testing.T, file string) *golden.Recording {
+	t.Helper()
+	f, err := os.Open(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	var text io.Reader = f
+	if strings.HasSuffix(file, ".gz") {
+		if text, err = gzip.NewReader(f); err != nil {
+			t.Fatal(err)
+		}
+	}
+	rec, err := golden.Read(filepath.Base(file), text)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return rec
+}
+
 func replayAll(t *testing.T, dir string) {
-	files, err := filepath.Glob(filepath.Join(dir, "*.csv"))
+	files, err := filepath.Glob(filepath.Join(dir, "*.csv*"))
 	if err != nil || len(files) == 0 {
 		t.Fatalf("no recordings in %s (%v)", dir, err)
 	}
 	for _, file := range files {
-		t.Run(strings.TrimSuffix(filepath.Base(file), ".csv"), func(t *testing.T) {
+		name, _, _ := strings.Cut(filepath.Base(file), ".csv")
+		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			f, err := os.Open(file)
-			if err != nil {
-				t.Fatal(err)
-			}
-			defer f.Close()
-			rec, err := golden.Read(filepath.Base(file), f)
-			if err != nil {
-				t.Fatal(err)
-			}
+			rec := readRecording(t, file)
 			report, err := golden.Replay(rec)
 			if err != nil {
 				t.Fatal(err)
