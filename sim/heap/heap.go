@@ -87,7 +87,7 @@ func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, 
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.Aware || h.honours != allocator.HonoursAll {
+	if !h.Aware || h.honours&demands != demands {
 		if verdict := plan.Judge(block.Addr, payload); !verdict.Usable() {
 			diagnosis := h.Ledger.Diagnose(req)
 			diagnosis.Cause = allocator.Unreachable
@@ -118,6 +118,9 @@ func (h *Heap) misaligned(req allocator.Request) ledger.Diagnosis {
 	}
 	return d
 }
+
+// demands are the parts of a request by which devices make themselves heard.
+const demands = allocator.HonoursAll &^ allocator.HonoursDirection
 
 // Free gives a buffer back. The error is the strategy's or the ledger's: the
 // buffer was not live.
