@@ -12,7 +12,7 @@ import (
 
 // Errors of Compile and Merge, wrapped with the device's name.
 var (
-	ErrSpace   = errors.New("the device does not address memory, but a space of its own")
+	ErrSpace   = errors.New("its addresses are not those of memory")
 	ErrNoReach = errors.New("the device can use no memory at all")
 )
 

@@ -39,7 +39,12 @@
 //
 // # The catalogue
 //
-// The entries of catalogue/ are in the format of [Parse]. Their figures come
-// from the source of Linux 6.1 (Debian 6.1.192-2), cited in each entry by file
-// and line; values that the citations do not show are listed as assumed.
+// The entries of catalogue/ are in the format of [Parse], one file for each
+// class. Their figures come from the source of Linux 6.1 (Debian 6.1.192-2),
+// cited in each entry by file and line, or from what else it cites; values that
+// the citations do not show are listed as assumed. Most entries are limits of
+// hardware; some are what a driver or Linux does, which their scope says. A
+// boundary of a scatter-gather device binds each segment, and the driver or the
+// block layer cuts what crosses; since buffers of one piece are placed here, it
+// binds the whole buffer.
 package devices

@@ -2,18 +2,14 @@ package devices_test
 
 import (
 	"encoding"
-	"encoding/csv"
 	"errors"
 	"fmt"
 	"os"
 	"reflect"
-	"slices"
-	"strconv"
 	"strings"
 	"testing"
 
 	"dmasim/devices"
-	"dmasim/internal/shareddata"
 	"dmasim/mem"
 
 	"github.com/google/go-cmp/cmp"
@@ -142,105 +138,6 @@ func FuzzParse(f *testing.F) {
 			t.Fatalf("written and read (-want +got):\n%s", diff)
 		}
 	})
-}
-
-// TestCatalogue: every entry can be merged and says where it is from.
-func TestCatalogue(t *testing.T) {
-	names := devices.Names()
-	if len(names) < 10 || !slices.IsSorted(names) {
-		t.Fatalf("names: %v", names)
-	}
-	for _, d := range devices.All() {
-		if d.Title == "" || d.Class == "" || d.Vendor == "" || d.Scope == "" || len(d.Source) == 0 || d.Status == "" {
-			t.Errorf("%s: title, class, vendor, scope, source or status is missing", d.Name)
-		}
-		if _, _, err := d.Compile(); err != nil {
-			t.Errorf("%v", err)
-		}
-	}
-	if _, ok := devices.Lookup("no-such-device"); ok {
-		t.Error("found a device that does not exist")
-	}
-}
-
-// TestCatalogueAgreesWithFacts compares every figure with the table of facts
-// that it was taken from.
-func TestCatalogueAgreesWithFacts(t *testing.T) {
-	file, err := os.Open(shareddata.Path(t, "..", "facts", "devices.csv"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer file.Close()
-	rows, err := csv.NewReader(file).ReadAll()
-	if err != nil {
-		t.Fatal(err)
-	}
-	facts := map[string]map[string]string{}
-	for _, row := range rows[1:] {
-		fact := map[string]string{}
-		for i, name := range rows[0] {
-			fact[name] = row[i]
-		}
-		facts[fact["id"]] = fact
-	}
-	for _, d := range devices.All() {
-		fact, ok := facts[d.Name]
-		if !ok {
-			t.Errorf("%s is not in the table", d.Name)
-			continue
-		}
-		same := func(column string, got uint64) {
-			want, err := strconv.ParseUint(fact[column], 0, 64)
-			if fact[column] != "" && err != nil {
-				t.Fatalf("%s: %s: %v", d.Name, column, err)
-			}
-			if got != want && (want > 1 || got > 1) {
-				t.Errorf("%s: %s is %#x, want %q", d.Name, column, got, fact[column])
-			}
-		}
-		same("min_align", uint64(d.Align))
-		same("size_granularity", uint64(d.Granularity))
-		same("padding_bytes", uint64(d.Padding))
-		same("max_segment_bytes", uint64(d.SegmentMax))
-		same("max_segments", d.SegmentsMax)
-		boundary := devices.Boundary{}
-		if d.Boundary != nil {
-			boundary = *d.Boundary
-		}
-		same("no_cross_boundary", uint64(boundary.Size))
-		same("boundary_guard", uint64(boundary.Guard))
-		if fact["window_hi"] != "" {
-			reach := d.Reach()
-			if fact["window_space"] == "bus" && len(d.Translate) > 0 {
-				// Memory fills the top of the bus window here.
-				same("window_hi", uint64(1)<<d.AddressBits)
-			} else {
-				same("window_lo", reach.Hull().Lo)
-				same("window_hi", reach.Hull().Hi)
-			}
-		}
-		if d.Contiguous != (fact["phys_contiguous"] == "yes") {
-			t.Errorf("%s: contiguous is %v", d.Name, d.Contiguous)
-		}
-		iommu := map[string]devices.IOMMU{"no": devices.NoIOMMU, "platform": devices.PlatformIOMMU, "yes": devices.AlwaysIOMMU}
-		if d.IOMMU != iommu[fact["iommu"]] {
-			t.Errorf("%s: IOMMU is %s, want %s", d.Name, d.IOMMU, fact["iommu"])
-		}
-		if strings.ReplaceAll(string(d.Coherence), "-", "") != fact["coherence"] {
-			t.Errorf("%s: coherence is %s, want %s", d.Name, d.Coherence, fact["coherence"])
-		}
-		if string(d.Scope) != fact["scope"] || d.Class != fact["class"] || d.Vendor != fact["vendor"] {
-			t.Errorf("%s: scope %s, class %s, vendor %s", d.Name, d.Scope, d.Class, d.Vendor)
-		}
-		if assumed := strings.Contains(fact["assumed_fields"], "coherence"); assumed != slices.Contains(d.Assumed, "coherence") {
-			t.Errorf("%s: coherence assumed: want %v", d.Name, assumed)
-		}
-		for _, source := range strings.Split(fact["source"], "; ") {
-			if !slices.Contains(d.Source, source+", Linux 6.1") {
-				t.Errorf("%s: source %s is missing", d.Name, source)
-			}
-		}
-	}
 }
 
 // TestWords: the words that are offered, by the JSON Schema for one, are those

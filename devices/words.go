@@ -15,7 +15,7 @@ const (
 	VRAM     Space = "vram"     // the device's own memory
 	SRAM     Space = "sram"     // on-chip memory
 	Tiler    Space = "tiler"    // a two-dimensional container
-	Relative Space = "relative" // offsets from a base that the driver chooses
+	Relative Space = "relative" // offsets from a base, such as the start of DRAM
 )
 
 // Scope says what a device's rules bind.

@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"errors"
 	"fmt"
 	"io"
 	"slices"
@@ -10,6 +11,7 @@ import (
 
 	"dmasim/devices"
 	"dmasim/internal/suggest"
+	"dmasim/mem"
 )
 
 func newDevicesCommand() *cobra.Command {
@@ -27,19 +29,35 @@ catalogue with "use", and may replace any of its keys.`,
 
 func newDevicesListCommand() *cobra.Command {
 	var asJSON bool
-	var class, search string
+	var class, search, memory string
 	cmd := &cobra.Command{
-		Use:     "list",
-		Short:   "List the device catalogue",
-		Example: "  dmasim devices list --class nic\n  dmasim devices list --search broadcom",
-		Args:    cobra.NoArgs,
+		Use:   "list",
+		Short: "List the device catalogue",
+		Long: `List the device catalogue. With several flags, a device must fit all of them.
+
+--window asks which devices a buffer that may lie anywhere in some memory is not
+for: it lists those that do not reach all of the window, in CPU-physical
+addresses. A size means a window from address 0. Devices whose rules are about
+another space than memory, such as a GPU's addresses, are left out.`,
+		Example: `  dmasim devices list --class nic
+  dmasim devices list --search broadcom
+  dmasim devices list --window 4GiB
+  dmasim devices list --window 0x40000000-0x80000000`,
+		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			if classes := deviceClasses(); class != "" && !slices.Contains(classes, class) {
 				return fmt.Errorf("no devices of class %q%s", class, didYouMean(class, classes))
 			}
+			var window mem.Range
+			if memory != "" {
+				var err error
+				if window, err = parseWindow(memory); err != nil {
+					return err
+				}
+			}
 			rows := []deviceRow{}
 			for _, d := range devices.All() {
-				if (class == "" || d.Class == class) && mentions(&d, search) {
+				if (class == "" || d.Class == class) && mentions(&d, search) && (memory == "" || misses(&d, window)) {
 					rows = append(rows, newDeviceRow(d))
 				}
 			}
@@ -47,13 +65,14 @@ func newDevicesListCommand() *cobra.Command {
 				return printJSON(cmd.OutOrStdout(), rows)
 			}
 			if len(rows) == 0 {
-				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: no device mentions %q\n", search)
+				fmt.Fprintln(cmd.ErrOrStderr(), "dmasim: no device fits all of the flags")
 			}
 			return printDevices(cmd.OutOrStdout(), rows)
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of objects")
 	cmd.Flags().StringVar(&class, "class", "", "list only devices of this `class`, such as nic")
+	cmd.Flags().StringVar(&memory, "window", "", "list only devices that do not reach all of this `memory`: a size or LO-HI")
 	cmd.Flags().StringVar(&search, "search", "", "list only devices whose name, description or rules mention this `text`")
 	return cmd
 }
@@ -113,6 +132,34 @@ func mentions(d *devices.Device, text string) bool {
 	return strings.Contains(strings.ToLower(strings.Join(said, "\n")), strings.ToLower(text))
 }
 
+// parseWindow reads memory as a size, from address 0, or as its first address
+// and the one behind its last.
+func parseWindow(text string) (mem.Range, error) {
+	lo, hi, ok := strings.Cut(text, "-")
+	if !ok {
+		lo, hi = "0", text
+	}
+	var ends [2]mem.Addr
+	for i, end := range []string{lo, hi} {
+		addr, err := mem.ParseAddr(end)
+		if err != nil {
+			return mem.Range{}, fmt.Errorf("window %q: %w", text, err)
+		}
+		ends[i] = addr
+	}
+	window := mem.Range{Lo: uint64(ends[0]), Hi: uint64(ends[1])}
+	if window.Empty() {
+		return mem.Range{}, fmt.Errorf("window %q is empty", text)
+	}
+	return window, nil
+}
+
+// misses reports whether the device addresses memory, but not all of the window.
+func misses(d *devices.Device, window mem.Range) bool {
+	reach, _, err := d.Compile()
+	return err == nil && !reach.Contains(window)
+}
+
 // didYouMean returns the end of a message that offers the option that word was
 // probably meant to be; "" if none is near.
 func didYouMean(word string, options []string) string {
@@ -144,6 +191,9 @@ func printDevice(w io.Writer, d *deviceRow) error {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s: %s\n", d.Name, d.Title)
 	fmt.Fprintf(&b, "class %s, vendor %s, scope %s, %s\n", d.Class, d.Vendor, d.Scope, d.Status)
+	if _, _, err := d.Compile(); errors.Is(err, devices.ErrSpace) {
+		fmt.Fprintf(&b, "Not for use in a scenario: %v\n", devices.ErrSpace)
+	}
 	for _, part := range []struct {
 		title    string
 		enforced bool
