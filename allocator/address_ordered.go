@@ -95,14 +95,3 @@ func (r *Request) window(i int) mem.Range {
 	}
 	return window
 }
-
-// mayStartIn reports whether one of the request's windows shares a byte with a
-// hole.
-func (r *Request) mayStartIn(hole mem.Range) bool {
-	for i := range r.windows() {
-		if window := r.window(i); hole.Lo < window.Hi && window.Lo < hole.Hi {
-			return true
-		}
-	}
-	return false
-}

@@ -243,7 +243,7 @@ func TestRefusesWithoutChange(t *testing.T) {
 			{a, allocator.ErrDoubleFree}, // although its row is used again
 			{allocator.Block{Addr: b.Addr, Size: 4096, Ref: b.Ref}, allocator.ErrForeign},
 			{allocator.Block{Addr: b.Addr + 4096, Size: 8192, Ref: b.Ref}, allocator.ErrForeign},
-			{allocator.Block{Addr: b.Addr, Size: b.Size, Ref: b.Ref + 1}, allocator.ErrForeign},
+			{allocator.Block{Addr: b.Addr, Size: b.Size, Ref: b.Ref + 1000}, allocator.ErrForeign},
 			{allocator.Block{Addr: b.Addr, Size: b.Size, Ref: b.Ref + 1<<32}, allocator.ErrForeign},
 			{allocator.Block{Addr: b.Addr, Size: b.Size, Ref: b.Ref + 2<<32}, allocator.ErrForeign},
 			{allocator.Block{}, allocator.ErrForeign},

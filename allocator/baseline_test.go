@@ -117,7 +117,8 @@ var baselines = []struct {
 	{"baseline-tree-best-fit", func(size uint64) allocator.Strategy { return newTreeBestFit(size) }},
 }
 
-// addressOrderedPolicies are the strategies on a hole index.
+// addressOrderedPolicies are the strategies that miss no place and pick it by
+// the size or the address of its hole.
 var addressOrderedPolicies = []string{"first-fit", "last-fit", "next-fit", "best-fit", "worst-fit"}
 
 // TestBaselinesAgree holds the baselines to the same golden sums as the

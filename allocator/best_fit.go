@@ -1,9 +1,6 @@
 package allocator
 
-import (
-	"dmasim/allocator/holes"
-	"dmasim/mem"
-)
+import "dmasim/mem"
 
 func init() {
 	Register(Spec{
@@ -23,104 +20,185 @@ func init() {
 // (drivers/gpu/drm/drm_mm.c, mode DRM_MM_INSERT_BEST).
 //
 // Holes are looked at in order of size, which without constraints ends at the
-// first. Holes that are long enough but have no legal start cost one step each;
-// those above the request's windows are skipped in logarithmic time. Windows
-// that few holes are in are searched by address.
-type bestFit struct {
-	addressOrdered
-	sizes *holes.Sizes
-}
+// first. A hole that is long enough and has no legal start costs one step; those
+// outside of the request's windows are skipped, see bestFitSearch. A free and an
+// unconstrained alloc change the order of up to three holes each, at a cost that
+// is logarithmic in the number of holes of about the same size.
+type bestFit struct{ sizeOrder }
 
-func newBestFit(cfg Config) *bestFit {
-	a := newAddressOrdered(cfg)
-	f := &bestFit{a, holes.NewSizes(a.granule, a.holes.Largest())}
-	for hole := range f.holes.All() {
-		f.sizes.Insert(hole)
-	}
-	return f
-}
+func newBestFit(cfg Config) *bestFit { return &bestFit{newSizeOrder(cfg)} }
 
-// patience is the number of holes outside the request's windows that Alloc
-// meets in order of size before it looks at those inside in order of address.
-const patience = 32
-
+// Alloc implements Strategy.
 func (f *bestFit) Alloc(r Request) (Block, bool) {
-	reserved, ok := f.prepare(&r)
+	size, ok := f.prepare(&r)
 	if !ok {
 		return Block{}, false
 	}
-	high := r.Dir == High
-	end := r.window(r.windows() - 1).Hi
-	var c holes.SizeCursor
-	c.From(f.sizes, reserved, high)
-	for outside := 0; outside < patience; {
-		hole, ok := c.Next(end)
-		if !ok {
+	if r.Boundary == 0 && r.Rule == nil && r.Dir != High && r.Align&(r.Align-1) == 0 && f.everywhere(&r) {
+		class, leaf, at := f.first(size)
+		if class == 0 {
 			return Block{}, false
 		}
-		if start, ok := r.Place(hole.Lo, hole.Hi, high); ok {
-			c.Remove()
-			return f.take(hole, start, reserved), true
-		}
-		if !r.mayStartIn(hole) {
-			outside++
-		}
-	}
-	return f.allocInWindows(&r, reserved, high)
-}
-
-// allocInWindows is Alloc by visiting every hole in the request's windows that
-// is long enough.
-func (f *bestFit) allocInWindows(r *Request, reserved uint64, high bool) (Block, bool) {
-	var best mem.Range
-	var bestStart uint64
-	for i := range r.windows() {
-		window := r.window(i)
-		var c holes.Cursor
-		c.From(f.holes, window.Lo)
-		for hole, ok := c.Next(reserved); ok && hole.Lo < window.Hi; hole, ok = c.Next(reserved) {
-			size, least := hole.Size(), best.Size()
-			if least != 0 && (size > least || size == least && !high) {
-				continue
-			}
-			if start, ok := r.Place(hole.Lo, hole.Hi, high); ok {
-				best, bestStart = hole, start
-			}
+		n := f.trees[leaf].ref[at]
+		hole := &f.nodes[n]
+		if gap := -hole.addr & (r.Align - 1); gap <= hole.size-size {
+			f.removeAt(class, leaf, at)
+			return f.take(n, gap, size), true
 		}
 	}
-	if best.Empty() {
+	s := newBestFitSearch(f, &r, size)
+	n, start := s.search()
+	if n == 0 {
 		return Block{}, false
 	}
-	f.sizes.Remove(best)
-	return f.take(best, bestStart, reserved), true
+	f.remove(n)
+	return f.take(n, start-f.nodes[n].addr, size), true
 }
 
-// take places a block of reserved bytes in a hole that is no longer in sizes.
-func (f *bestFit) take(hole mem.Range, start, reserved uint64) Block {
-	end := start + reserved
-	f.holes.Take(start, end)
-	if hole.Lo < start {
-		f.sizes.Insert(mem.Range{Lo: hole.Lo, Hi: start})
+// take hands out size bytes of n, which was a hole, after a gap that stays free.
+func (f *bestFit) take(n uint32, gap, size uint64) Block {
+	if gap > 0 {
+		before := n
+		n = f.split(before, gap)
+		f.insert(before)
 	}
-	if end < hole.Hi {
-		f.sizes.Insert(mem.Range{Lo: end, Hi: hole.Hi})
+	if f.nodes[n].size > size {
+		f.insert(f.split(n, size))
 	}
-	return f.live.add(start, reserved)
+	return f.handOut(n)
 }
 
-// Free gives back a block; it is one hole with its free neighbours at once.
+// Free implements Strategy.
 func (f *bestFit) Free(b Block) error {
-	if err := f.live.remove(b); err != nil {
-		return &FreeError{b, err}
+	if !f.isLive(b) {
+		return f.notLive(b)
 	}
-	lo, hi := b.Addr, b.Addr+b.Size
-	hole, _ := f.holes.Merge(lo, hi)
-	if hole.Lo < lo {
-		f.sizes.Remove(mem.Range{Lo: hole.Lo, Hi: lo})
+	n := uint32(b.Ref)
+	if prev := f.nodes[n].prev; f.nodes[prev].free() {
+		f.remove(prev)
+		f.absorb(prev, n)
+		n = prev
 	}
-	if hi < hole.Hi {
-		f.sizes.Remove(mem.Range{Lo: hi, Hi: hole.Hi})
+	if next := f.nodes[n].next; f.nodes[next].free() {
+		f.remove(next)
+		f.absorb(n, next)
 	}
-	f.sizes.Insert(hole)
+	f.insert(n)
 	return nil
+}
+
+// bestFitSearch looks for the hole of a request that does not fit in the first
+// that is long enough, or has a window.
+//
+// Tree nodes whose reach lies outside the window are skipped. A reach grows with
+// every hole that is inserted below, and shrinks to what is there when a search
+// has looked at all of it in vain, so that removals need not keep it tight. For a
+// window at the low or the high end of the arena nearly everything is skipped.
+// For one in the middle, what is skipped are nodes whose holes are all equally
+// long: the cost is logarithmic for each of the different sizes that there are.
+type bestFitSearch struct {
+	f      *bestFit
+	req    *Request
+	size   uint64    // on the granule
+	mask   uint64    // of the alignment, 0 if that is not a power of two
+	window mem.Range // holds all legal blocks
+}
+
+func newBestFitSearch(f *bestFit, r *Request, size uint64) bestFitSearch {
+	s := bestFitSearch{f: f, req: r, size: size}
+	if r.Align&(r.Align-1) == 0 {
+		s.mask = r.Align - 1
+	}
+	if last := r.windows() - 1; last >= 0 {
+		s.window = mem.Range{Lo: r.window(0).Lo, Hi: r.window(last).Hi}
+	}
+	return s
+}
+
+// search returns the hole and the start in it, or 0.
+func (s *bestFitSearch) search() (n uint32, start uint64) {
+	f := s.f
+	class, key := f.keyOf(0, s.size)
+	if f.roots[class] == 0 {
+		class, key = f.firstFrom(class+1), 0
+	}
+	for ; class != 0; class, key = f.firstFrom(class+1), 0 {
+		if n, start = s.up(f.roots[class], key); n != 0 {
+			break
+		}
+	}
+	if n != 0 && s.req.Dir == High {
+		return s.down(f.roots[class], f.endOfSize(n))
+	}
+	return n, start
+}
+
+// up returns the first hole with a place for the request of those below a node
+// that are at or above a key, and that place.
+func (s *bestFitSearch) up(id uint32, key uint64) (uint32, uint64) {
+	t := &s.f.trees[id]
+	if !t.reach.Overlaps(s.window) {
+		return 0, 0
+	}
+	if t.level == 0 {
+		return s.upLeaf(t, t.below(key))
+	}
+	first := t.child(key)
+	reach := nowhere
+	for _, child := range t.ref[first:t.n] {
+		if n, start := s.up(child, key); n != 0 {
+			return n, start
+		}
+		below := s.f.trees[child].reach
+		reach.Lo, reach.Hi = min(reach.Lo, below.Lo), max(reach.Hi, below.Hi)
+	}
+	if first == 0 {
+		t.reach = reach
+	}
+	return 0, 0
+}
+
+// upLeaf is up for the entries of a leaf from one on.
+func (s *bestFitSearch) upLeaf(t *treeNode, first int) (uint32, uint64) {
+	nodes, mask, size := s.f.nodes, s.mask, s.size
+	reach := nowhere
+	for _, n := range t.ref[first:t.n] {
+		hole := &nodes[n]
+		if -hole.addr&mask <= hole.size-size { // else alignment alone makes it too short
+			if start, ok := s.place(n); ok {
+				return n, start
+			}
+		}
+		reach.Lo, reach.Hi = min(reach.Lo, hole.addr), max(reach.Hi, hole.addr+hole.size)
+	}
+	if first == 0 {
+		t.reach = reach
+	}
+	return 0, 0
+}
+
+// down returns the last such hole of those below a key. There must be one.
+func (s *bestFitSearch) down(id uint32, key uint64) (uint32, uint64) {
+	t := &s.f.trees[id]
+	if !t.reach.Overlaps(s.window) {
+		return 0, 0
+	}
+	for i := t.below(key) - 1; i >= 0; i-- {
+		n, start, ok := t.ref[i], uint64(0), true
+		if t.level > 0 {
+			n, start = s.down(n, key)
+		} else {
+			start, ok = s.place(n)
+		}
+		if ok && n != 0 {
+			return n, start
+		}
+	}
+	return 0, 0
+}
+
+// place returns where the request goes in a hole.
+func (s *bestFitSearch) place(n uint32) (uint64, bool) {
+	hole := &s.f.nodes[n]
+	return s.req.Place(hole.addr, hole.addr+hole.size, s.req.Dir == High)
 }

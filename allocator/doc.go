@@ -14,7 +14,8 @@
 // By how they keep what is free:
 //
 //   - On the address-ordered hole index of package holes: first-fit, next-fit,
-//     best-fit, worst-fit, last-fit, address-split and random-fit.
+//     worst-fit, last-fit, address-split and random-fit.
+//   - In order of size: best-fit.
 //   - In lists by size: segregated-fit, tlsf and half-fit, which are one structure
 //     with different rules, and buddy.
 //   - In slabs of one size: slab.

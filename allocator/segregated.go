@@ -1,10 +1,6 @@
 package allocator
 
-import (
-	"math/bits"
-
-	"dmasim/mem"
-)
+import "math/bits"
 
 func init() {
 	Register(Spec{
@@ -27,12 +23,13 @@ func init() {
 // size: segregated-fit, tlsf and half-fit, which differ in how many lists there
 // are and in which of them they look.
 //
-// The lists are spaced like floating-point numbers: a power of two is divided
-// evenly into so many lists, and sizes of fewer granules than that have a list
-// each. A bitmap in two levels finds the next list that is not empty. A list is
-// last in, first out, but see lowFirst. What is freed is merged with its free neighbours at once.
-// What is left of a hole, also before an aligned start, is a hole again. So all
-// costs are constant. Nothing is kept in the memory that is managed.
+// The lists are those of sizeClasses. A list is last in, first out, but see
+// lowFirst. What is freed is merged with its free neighbours at once, which tiles
+// knows. What is left of a hole, also before an aligned start, is a hole again.
+// So all costs are constant.
+//
+// The head of a list is the node with the number of its class; prevFree and
+// nextFree make a ring of it and its holes. Class 0 does not exist.
 //
 // Alloc takes the first hole that fits out of these:
 //
@@ -57,22 +54,9 @@ func init() {
 // Aaltonen (github.com/sebbbi/OffsetAllocator), which has 8 lists per power of
 // two and no alignment: its users ask for more than they need and waste it.
 type segregated struct {
-	nodes  []segregatedNode // the heads of the lists, then blocks
-	heads  uint32           // the first node behind the heads
-	spare  uint32           // unused nodes, linked by nextFree
-	serial uint32           // of the last block that was handed out
-	shift  uint8            // lists are made of sizes in units of 2^shift bytes
-	log    uint8            // 2^log lists for each power of two
-
-	granule uint64
-	unit    uint64 // the granule if that is a power of two, else 0
-	largest uint64 // bytes of the largest range
-	hull    mem.Range
-	policy  segregatedPolicy
-	arena   mem.RangeSet
-
-	words uint64     // bit i: used[i] is not 0
-	used  [64]uint64 // bit j of word i: list i<<6|j is not empty
+	tiles // the first are the heads of the lists
+	sizeClasses
+	policy segregatedPolicy
 }
 
 // segregatedPolicy is what distinguishes the strategies.
@@ -84,89 +68,24 @@ type segregatedPolicy struct {
 	lowFirst   bool // lists are not last in, first out: see insert
 }
 
-// segregatedNode is a block, live or free, or the head of a list, or is spare.
-// Two of them share a cache line. Fields that end in Free are the links of a
-// list, which its head, the node with the number of the list, makes a ring. List
-// 0 does not exist; node 0 stands for what lies beyond the ends of a range.
-type segregatedNode struct {
-	addr, size         uint64
-	prev, next         uint32 // neighbours by address; 0 at the end of a range
-	prevFree, nextFree uint32 // if prevFree is nodeLive, nextFree is the serial of the block
-}
-
-// Values of prevFree in nodes that are on no list.
-const (
-	nodeLive  = ^uint32(0)
-	nodeSpare = nodeLive - 1
-)
-
-func (n *segregatedNode) free() bool { return n.prevFree < nodeSpare }
-
 func newSegregated(cfg Config, policy segregatedPolicy) *segregated {
-	granule := max(cfg.Granule, 1)
-	s := &segregated{
-		granule: granule,
-		shift:   uint8(bits.Len64(granule) - 1),
-		log:     uint8(bits.Len64(policy.lists - 1)),
-		arena:   cfg.Usable(),
-		policy:  policy,
-	}
-	if granule&(granule-1) == 0 {
-		s.unit = granule
-	}
-	s.hull = s.arena.Hull()
-	for _, r := range s.arena {
-		s.largest = max(s.largest, r.Size())
-	}
-	s.heads = s.list(s.largest) + 1
-	s.nodes = make([]segregatedNode, s.heads)
-	for i := range s.heads {
-		s.nodes[i].prevFree, s.nodes[i].nextFree = i, i
+	t := newTiles(cfg)
+	s := &segregated{tiles: t, sizeClasses: newSizeClasses(t.granule, bits.Len64(policy.lists-1)), policy: policy}
+	s.start(s.list(s.largest) + 1)
+	for i := range s.nodes {
+		s.nodes[i].prevFree, s.nodes[i].nextFree = uint32(i), uint32(i)
 	}
 	s.nodes[0].prevFree = nodeLive
 	for _, r := range s.arena {
-		n := s.newNode()
-		s.nodes[n] = segregatedNode{addr: r.Lo, size: r.Size()}
-		s.insert(n)
+		s.insert(s.add(r))
 	}
 	return s
-}
-
-// list returns the list of holes of that size.
-func (s *segregated) list(size uint64) uint32 {
-	units := size >> (s.shift & 63)
-	log := s.log & 31
-	exponent := uint32(bits.Len64(units|1<<log)) - uint32(log) - 1
-	return exponent<<log + uint32(units>>(exponent&63))
-}
-
-// listAbove returns the first list whose holes are all at least that long.
-func (s *segregated) listAbove(size uint64) uint32 {
-	before := (size - 1) >> (s.shift & 63) // the units of size, rounded up, less 1
-	log := s.log & 31
-	exponent := uint32(bits.Len64((before+1)|1<<log)) - uint32(log) - 1
-	return exponent<<log + uint32(before>>(exponent&63)) + 1
-}
-
-// firstFrom returns the first list from that one on that is not empty, or 0.
-func (s *segregated) firstFrom(list uint32) uint32 {
-	w := list >> 6 & 63
-	word := s.used[w] >> (list & 63) << (list & 63)
-	if word == 0 {
-		words := s.words & (^uint64(1) << w)
-		if words == 0 {
-			return 0
-		}
-		w = uint32(bits.TrailingZeros64(words)) & 63
-		word = s.used[w]
-	}
-	return w<<6 | uint32(bits.TrailingZeros64(word))
 }
 
 // Alloc implements Strategy.
 func (s *segregated) Alloc(req Request) (Block, bool) {
 	if s.unit != 0 && req.Align&(req.Align-1) == 0 && req.Boundary == 0 && req.Rule == nil && req.Dir != High &&
-		req.Lo <= s.hull.Lo && req.Hi-1 >= s.hull.Hi-1 {
+		s.everywhere(&req) {
 		if b, ok := s.allocPlain(req.Size, req.Align); ok {
 			return b, true
 		}
@@ -214,8 +133,8 @@ func (s *segregated) allocPlain(size, align uint64) (Block, bool) {
 
 // allocPlaced is Alloc for every request.
 func (s *segregated) allocPlaced(req *Request) (Block, bool) {
-	size, ok := alignUp(req.Size, s.granule)
-	if !ok || size-1 >= s.largest || !req.AlignTo(s.granule) {
+	size, ok := s.prepare(req)
+	if !ok {
 		return Block{}, false
 	}
 	own, above := s.list(size), s.listAbove(size)
@@ -277,36 +196,16 @@ func (s *segregated) take(n uint32, gap, size uint64) Block {
 	if s.nodes[n].size > size {
 		s.insert(s.split(n, size))
 	}
-	block := &s.nodes[n]
-	s.serial++
-	block.prevFree, block.nextFree = nodeLive, s.serial
-	return Block{Addr: block.addr, Size: size, Ref: uint64(s.serial)<<32 | uint64(n)}
+	return s.handOut(n)
 }
 
-// split cuts a block that is on no list behind size bytes and returns the rest.
-func (s *segregated) split(n uint32, size uint64) uint32 {
-	rest := s.newNode()
-	nodes := s.nodes
-	block, behind := &nodes[n], &nodes[rest]
-	next := block.next
-	behind.addr, behind.size, behind.prev, behind.next = block.addr+size, block.size-size, n, next
-	nodes[next].prev = rest
-	block.size, block.next = size, rest
-	return rest
-}
-
-// Free tells a block that was freed from one that was never handed out by the
-// number of its hand-out, which is part of Ref.
+// Free implements Strategy.
 func (s *segregated) Free(b Block) error {
-	n := uint32(b.Ref)
-	if n < s.heads || uint64(n) >= uint64(len(s.nodes)) {
-		return &FreeError{b, ErrForeign}
-	}
-	block := &s.nodes[n]
-	if block.prevFree != nodeLive || block.nextFree != uint32(b.Ref>>32) || block.addr != b.Addr || block.size != b.Size {
+	if !s.isLive(b) {
 		return s.notLive(b)
 	}
-	if prev := block.prev; s.nodes[prev].free() {
+	n := uint32(b.Ref)
+	if prev := s.nodes[n].prev; s.nodes[prev].free() {
 		s.unlink(prev)
 		s.absorb(prev, n)
 		n = prev
@@ -317,45 +216,6 @@ func (s *segregated) Free(b Block) error {
 	}
 	s.insert(n)
 	return nil
-}
-
-// absorb makes the block behind n part of it.
-func (s *segregated) absorb(n, behind uint32) {
-	block, gone := &s.nodes[n], &s.nodes[behind]
-	block.size += gone.size
-	block.next = gone.next
-	s.nodes[gone.next].prev = n
-	gone.prevFree, gone.nextFree = nodeSpare, s.spare
-	s.spare = behind
-}
-
-// notLive says why a block whose Ref names a node cannot be freed.
-func (s *segregated) notLive(b Block) error {
-	serial, n := uint32(b.Ref>>32), &s.nodes[uint32(b.Ref)]
-	forged := n.prevFree == nodeLive && n.nextFree == serial
-	if forged || serial == 0 || serial > s.serial || !s.arena.Contains(mem.Range{Lo: b.Addr, Hi: b.Addr + b.Size}) {
-		return &FreeError{b, ErrForeign}
-	}
-	return &FreeError{b, ErrDoubleFree}
-}
-
-func (s *segregated) newNode() uint32 {
-	if n := s.spare; n != 0 {
-		s.spare = s.nodes[n].nextFree
-		return n
-	}
-	return s.growNodes()
-}
-
-// growNodes appends a node. The capacity grows by an eighth, because what append
-// leaves unused would be a good part of the memory per block.
-func (s *segregated) growNodes() uint32 {
-	n := len(s.nodes)
-	if n == cap(s.nodes) {
-		s.nodes = append(make([]segregatedNode, 0, n+n/8+8), s.nodes...)
-	}
-	s.nodes = append(s.nodes, segregatedNode{})
-	return uint32(n)
 }
 
 // insert puts a hole at the front of its list. With lowFirst, a hole above the
@@ -372,9 +232,7 @@ func (s *segregated) insert(n uint32) {
 	nodes[prev].nextFree = n
 	hole.prevFree, hole.nextFree = prev, next
 	nodes[next].prevFree = n
-	w := list >> 6 & 63
-	s.words |= 1 << w
-	s.used[w] |= 1 << (list & 63)
+	s.mark(list)
 }
 
 // unlink takes a hole off its list.
@@ -386,13 +244,5 @@ func (s *segregated) unlink(n uint32) {
 	nodes[next].prevFree = prev
 	if prev == next { // both are the head
 		s.markEmpty(prev)
-	}
-}
-
-func (s *segregated) markEmpty(list uint32) {
-	w := list >> 6 & 63
-	s.used[w] &^= 1 << (list & 63)
-	if s.used[w] == 0 {
-		s.words &^= 1 << w
 	}
 }

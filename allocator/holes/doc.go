@@ -10,8 +10,8 @@
 // The Art of Computer Programming, volume 1, section 2.5).
 //
 // First fit and its relatives are little more than an Index, and a ledger uses
-// one as its record of what is free. Best fit has its holes in [Sizes] as well,
-// the same trees in order of size.
+// one as its record of what is free. The best fit of kernel/genalloc has its
+// holes in [Sizes] as well, the same trees in order of size.
 //
 // Nodes live in two slices and name each other by number: there is nothing for
 // the garbage collector to follow, and freed nodes are used again, so that an

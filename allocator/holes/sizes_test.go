@@ -2,7 +2,6 @@ package holes_test
 
 import (
 	"cmp"
-	"math"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -46,42 +45,20 @@ func TestSizesAreSorted(t *testing.T) {
 		if err := s.Check(); err != nil || s.Len() != len(want) {
 			t.Fatalf("%d holes, want %d: %v", s.Len(), len(want), err)
 		}
-		for _, falling := range []bool{false, true} {
-			slices.SortFunc(want, func(a, b mem.Range) int {
-				size, lo := cmp.Compare(a.Size(), b.Size()), cmp.Compare(a.Lo, b.Lo)
-				if falling {
-					lo = -lo
-				}
-				return cmp.Or(size, lo)
-			})
-			for _, last := range []uint64{math.MaxUint64, 100000, 600, 0} {
-				size := 1 + rng.Uint64N(kinds)
-				from := slices.DeleteFunc(slices.Clone(want), func(r mem.Range) bool {
-					return r.Size() < size || r.Lo > last
-				})
-				var c holes.SizeCursor
-				c.From(s, size, falling)
-				if got := collect(c, last); !slices.Equal(got, from) {
-					t.Fatalf("From(%d, %t) up to %d:\n%v, want\n%v", size, falling, last, got, from)
-				}
+		slices.SortFunc(want, func(a, b mem.Range) int {
+			return cmp.Or(cmp.Compare(a.Size(), b.Size()), cmp.Compare(a.Lo, b.Lo))
+		})
+		for size := range kinds + 2 {
+			i := slices.IndexFunc(want, func(r mem.Range) bool { return r.Size() >= size })
+			got, ok := s.AtLeast(size)
+			if ok != (i >= 0) || ok && got != want[i] {
+				t.Fatalf("AtLeast(%d) = %v, %t, want index %d of\n%v", size, got, ok, i, want)
 			}
 		}
-		for len(want) > 0 {
-			var c holes.SizeCursor
-			c.From(s, 1, true)
-			hole, _ := c.Next(math.MaxUint64)
-			c.Remove()
-			if hole != want[0] {
-				t.Fatalf("first is %v, want %v", hole, want[0])
+		for _, hole := range want {
+			if got, ok := s.AtLeast(1); !ok || got != hole || !s.Remove(hole) {
+				t.Fatalf("first is %v, %t, want %v", got, ok, hole)
 			}
-			want = want[1:]
 		}
 	})
-}
-
-func collect(c holes.SizeCursor, last uint64) (list []mem.Range) {
-	for hole, ok := c.Next(last); ok; hole, ok = c.Next(last) {
-		list = append(list, hole)
-	}
-	return list
 }

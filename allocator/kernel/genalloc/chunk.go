@@ -1,8 +1,6 @@
 package genalloc
 
 import (
-	"math"
-
 	"dmasim/allocator/holes"
 	"dmasim/mem"
 )
@@ -43,9 +41,7 @@ func (c *chunk) bestFit(n uint64) (uint64, bool) {
 			c.bySize.Insert(run)
 		}
 	}
-	var cursor holes.SizeCursor
-	cursor.From(c.bySize, n, false)
-	run, ok := cursor.Next(math.MaxUint64)
+	run, ok := c.bySize.AtLeast(n)
 	return run.Lo, ok
 }
 

@@ -1,0 +1,264 @@
+package allocator
+
+import (
+	"cmp"
+	"fmt"
+	"math"
+	"math/rand/v2"
+	"slices"
+	"testing"
+	"unsafe"
+
+	"dmasim/mem"
+)
+
+// TestBestFitOfManyHoles compares best fit with a search of all holes, in arenas
+// whose holes fill trees of several levels.
+func TestBestFitOfManyHoles(t *testing.T) {
+	for _, test := range []struct {
+		name    string
+		granule uint64
+		sizes   []uint64 // in granules
+		levels  uint16   // above the leaves, at least
+	}{
+		{"one size", 1, []uint64{1}, 2},
+		{"two sizes of one class", 4096, []uint64{64, 65}, 2},
+		{"odd granule", 3, []uint64{1, 2, 33, 1000, 1001}, 2},
+		{"huge", 1 << 40, []uint64{1, 500, 501, 502, 503}, 2},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			rng := rand.New(rand.NewPCG(1, 2))
+			largest := slices.Max(test.sizes) * test.granule
+			low := mem.Range{Lo: 5 * test.granule, Hi: 5*test.granule + 3000*largest}
+			high := mem.Range{Lo: low.Hi + 100*test.granule, Hi: low.Hi + 100*test.granule + 3000*largest}
+			f := newBestFit(Config{Arena: mem.NewRangeSet(low, high), Granule: test.granule})
+			var live []Block
+			var levels uint16
+			for step := range 24000 {
+				// Fill, free half, allocate as much as is freed, free all.
+				var alloc bool
+				switch {
+				case step < 8000:
+					alloc = true
+				case step < 12000:
+					alloc = rng.IntN(8) == 0
+				case step < 16000:
+					alloc = rng.IntN(2) == 0
+				}
+				if alloc {
+					r := Request{Size: test.sizes[rng.IntN(len(test.sizes))] * test.granule}
+					if step >= 8000 {
+						r = anyRequest(rng, r, mem.Range{Hi: high.Hi}, test.granule)
+					}
+					live = allocAsNaive(t, f, r, live, step >= 8000)
+				} else if len(live) > 0 {
+					i := rng.IntN(len(live))
+					if err := f.Free(live[i]); err != nil {
+						t.Fatal(err)
+					}
+					live[i] = live[len(live)-1]
+					live = live[:len(live)-1]
+				}
+				if step%500 == 0 {
+					levels = max(levels, checkSizeOrder(t, &f.sizeOrder))
+				}
+			}
+			for _, b := range live {
+				if err := f.Free(b); err != nil {
+					t.Fatal(err)
+				}
+			}
+			checkSizeOrder(t, &f.sizeOrder)
+			if levels < test.levels {
+				t.Errorf("trees had %d levels above the leaves, want %d", levels, test.levels)
+			}
+		})
+	}
+}
+
+// anyRequest adds constraints to a request.
+func anyRequest(rng *rand.Rand, r Request, within mem.Range, granule uint64) Request {
+	r.Dir = Dir(rng.IntN(3))
+	if rng.IntN(3) == 0 {
+		r.Align = granule * (1 + rng.Uint64N(8))
+	}
+	switch at := within.Hi / 100 * rng.Uint64N(100); rng.IntN(4) {
+	case 0:
+		r.Hi = at
+	case 1:
+		r.Lo = at
+	case 2:
+		r.Lo, r.Hi = at, at+within.Hi/50
+	}
+	if rng.IntN(8) == 0 {
+		r.Boundary = granule << rng.IntN(12)
+	}
+	return r
+}
+
+// allocAsNaive allocates and compares with the best of all holes.
+func allocAsNaive(t *testing.T, f *bestFit, r Request, live []Block, compare bool) []Block {
+	var want uint64
+	var found bool
+	if compare {
+		want, found = naiveBestFit(f, r)
+	}
+	b, ok := f.Alloc(r)
+	if compare && (ok != found || b.Addr != want) {
+		t.Fatalf("%+v: %#x, %t, want %#x, %t", r, b.Addr, ok, want, found)
+	}
+	if ok {
+		live = append(live, b)
+	}
+	return live
+}
+
+func naiveBestFit(f *bestFit, r Request) (start uint64, found bool) {
+	size, ok := f.prepare(&r)
+	if !ok {
+		return 0, false
+	}
+	least := uint64(math.MaxUint64)
+	for i := f.heads; i < uint32(len(f.nodes)); i++ {
+		hole := &f.nodes[i]
+		if !hole.free() || hole.size < size || hole.size > least {
+			continue
+		}
+		s, ok := r.Place(hole.addr, hole.addr+hole.size, r.Dir == High)
+		if ok && (hole.size < least || (s < start) == (r.Dir != High)) {
+			least, start, found = hole.size, s, true
+		}
+	}
+	return start, found
+}
+
+// checkSizeOrder checks the trees, and returns the level of the highest.
+func checkSizeOrder(t *testing.T, o *sizeOrder) (highest uint16) {
+	t.Helper()
+	ordered := 0
+	var last *tile
+	var check func(id, parent uint32, class uint32, lo, hi uint64) mem.Range
+	check = func(id, parent uint32, class uint32, lo, hi uint64) mem.Range {
+		n := &o.trees[id]
+		highest = max(highest, n.level)
+		if n.parent != parent || n.n == 0 || n.n > treeWidth {
+			t.Fatalf("tree node %d has parent %d and %d entries, want parent %d", id, n.parent, n.n, parent)
+		}
+		reach := nowhere
+		for i := range treeWidth {
+			if i >= int(n.n) {
+				if n.key[i] != unusedKey {
+					t.Fatalf("tree node %d: key %d of %d is %#x", id, i, n.n, n.key[i])
+				}
+				continue
+			}
+			if n.level > 0 {
+				below, above := lo, hi
+				if i > 0 {
+					below = n.key[i]
+				} else if n.key[0] != 0 {
+					t.Fatalf("tree node %d: first key %#x", id, n.key[0])
+				}
+				if i+1 < int(n.n) {
+					above = n.key[i+1]
+				}
+				if o.trees[n.ref[i]].level != n.level-1 {
+					t.Fatalf("tree node %d: level", id)
+				}
+				r := check(n.ref[i], id, class, below, above)
+				reach = mem.Range{Lo: min(reach.Lo, r.Lo), Hi: max(reach.Hi, r.Hi)}
+				continue
+			}
+			hole := &o.nodes[n.ref[i]]
+			c, key := o.keyOf(hole.addr, hole.size)
+			if c != class || key != n.key[i] || key < lo || key >= hi || hole.prevFree != id {
+				t.Fatalf("hole %#x+%#x with class %d, key %#x in leaf %d is in class %d, leaf %d, key %#x", hole.addr, hole.size, c, key, hole.prevFree, class, id, n.key[i])
+			}
+			if last != nil && cmp.Or(cmp.Compare(last.size, hole.size), cmp.Compare(last.addr, hole.addr)) >= 0 {
+				t.Fatalf("hole %#x+%#x comes before %#x+%#x", last.addr, last.size, hole.addr, hole.size)
+			}
+			last = hole
+			ordered++
+			reach = mem.Range{Lo: min(reach.Lo, hole.addr), Hi: max(reach.Hi, hole.addr+hole.size)}
+		}
+		if !n.reach.Contains(reach) {
+			t.Fatalf("tree node %d reaches %s, which does not hold %s", id, n.reach, reach)
+		}
+		return reach
+	}
+	for class, root := range o.roots {
+		if used := o.used[class>>6]>>(class&63)&1 == 1; used != (root != 0) {
+			t.Fatalf("class %d: used %t, root %d", class, used, root)
+		}
+		if root != 0 {
+			check(root, 0, uint32(class), 0, unusedKey)
+		}
+	}
+	holes := 0
+	for i := o.heads; i < uint32(len(o.nodes)); i++ {
+		n := &o.nodes[i]
+		if !n.free() {
+			continue
+		}
+		holes++
+		if o.nodes[n.next].free() {
+			t.Fatalf("two holes touch at %#x", n.addr+n.size)
+		}
+	}
+	if holes != ordered {
+		t.Fatalf("%d holes, %d in order", holes, ordered)
+	}
+	return highest
+}
+
+func TestTreeNodeSize(t *testing.T) {
+	if n := unsafe.Sizeof(treeNode{}); n != 192 {
+		t.Errorf("treeNode has %d bytes, want 192", n)
+	}
+}
+
+// BenchmarkBestFitInWindow allocates and frees at the ends and in the middle of
+// an arena that has its holes everywhere.
+func BenchmarkBestFitInWindow(b *testing.B) {
+	for _, blocks := range []uint64{1e3, 1e4, 1e5} {
+		const unit = 4096
+		arena := mem.Range{Hi: blocks * 256 * unit}
+		f := newBestFit(Config{Arena: mem.NewRangeSet(arena), Granule: unit})
+		rng := rand.New(rand.NewPCG(3, 4))
+		var live []Block
+		for {
+			block, ok := f.Alloc(Request{Size: unit * (1 + rng.Uint64N(255))})
+			if !ok {
+				break
+			}
+			live = append(live, block)
+		}
+		for i, block := range live {
+			if i%4 == 0 {
+				if err := f.Free(block); err != nil {
+					b.Fatal(err)
+				}
+			}
+		}
+		for _, window := range []struct {
+			name string
+			mem.Range
+		}{
+			{"low", mem.Range{Hi: 512 * unit}},
+			{"high", mem.Range{Lo: arena.Hi - 512*unit, Hi: arena.Hi}},
+			{"middle", mem.Range{Lo: arena.Hi / 2, Hi: arena.Hi/2 + 512*unit}},
+		} {
+			b.Run(fmt.Sprintf("%s/%d", window.name, blocks), func(b *testing.B) {
+				b.ReportAllocs()
+				for range b.N {
+					block, ok := f.Alloc(Request{Size: unit * (1 + rng.Uint64N(255)), Lo: window.Lo, Hi: window.Hi})
+					if ok {
+						if err := f.Free(block); err != nil {
+							b.Fatal(err)
+						}
+					}
+				}
+			})
+		}
+	}
+}
