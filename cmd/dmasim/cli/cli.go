@@ -21,6 +21,9 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+
+	"dmasim/internal/suggest"
+	"dmasim/sim/result"
 )
 
 // Exit statuses.
@@ -71,10 +74,12 @@ func newRootCommand() *cobra.Command {
 		Use:   "dmasim",
 		Short: "Simulate device-constrained DMA allocation",
 		Long: `dmasim answers: given this memory, these heaps, these devices and this work,
-which allocator keeps serving, for how long, at what waste, and when it fails, why?`,
+which allocator keeps serving, for how long, at what waste, and when it fails,
+why?`,
+		Version:       version(),
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
+		Args:          wantCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
@@ -85,7 +90,52 @@ which allocator keeps serving, for how long, at what waste, and when it fails, w
 	root.AddCommand(newBenchCommand())
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
+	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
+	for _, c := range allCommands(root) {
+		c.Long = fill(c.Long)
+	}
 	return root
+}
+
+// wantCommand is for commands that only hold others.
+func wantCommand(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	cmd.SuggestionsMinimumDistance = 2
+	near := append(cmd.SuggestionsFor(args[0]), "")
+	return fmt.Errorf("unknown command %q for %q%s", args[0], cmd.CommandPath(), suggest.DidYouMean(near[0]))
+}
+
+// allCommands returns cmd and every command below it.
+func allCommands(cmd *cobra.Command) []*cobra.Command {
+	list := []*cobra.Command{cmd}
+	for _, c := range cmd.Commands() {
+		list = append(list, allCommands(c)...)
+	}
+	return list
+}
+
+// fill breaks the paragraphs of text anew, at most 80 characters wide. Those
+// that are indented stay as they are.
+func fill(text string) string {
+	paragraphs := strings.Split(text, "\n\n")
+	for i, p := range paragraphs {
+		if !strings.HasPrefix(p, " ") {
+			paragraphs[i] = strings.Join(wrap(p, 80), "\n")
+		}
+	}
+	return strings.Join(paragraphs, "\n\n")
+}
+
+// version is what results say of the program that made them.
+func version() string {
+	m := result.NewManifest("", 0)
+	text := m.Version
+	if m.Revision != "" {
+		text += " " + m.Revision
+	}
+	return fmt.Sprintf("%s %s %s/%s", text, m.Go, m.OS, m.Arch)
 }
 
 // printJSON writes v as indented JSON.

@@ -20,7 +20,7 @@ func newDevicesCommand() *cobra.Command {
 		Short: "Look up what real devices demand of memory",
 		Long: `Look up what real devices demand of memory. A scenario names a device of the
 catalogue with "use", and may replace any of its keys.`,
-		Args: cobra.NoArgs,
+		Args: wantCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newDevicesListCommand(), newDevicesShowCommand())

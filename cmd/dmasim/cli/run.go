@@ -61,7 +61,8 @@ The results, with figures as PNG and SVG, go to a directory that is written whol
 or not at all. Only a dmasim result is ever replaced.`,
 		Example: `  dmasim run
   dmasim run my.yaml --out results/my
-  dmasim run A.1048576.csv --device sunxi-cedar-a20 --allocator first-fit --allocator best-fit`,
+  dmasim run A.1048576.csv --allocator first-fit --allocator best-fit
+  dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.hasSeed = cmd.Flags().Changed("seed")

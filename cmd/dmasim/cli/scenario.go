@@ -16,7 +16,7 @@ func newScenarioCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "scenario",
 		Short: "Start, check and describe scenario files",
-		Args:  cobra.NoArgs,
+		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newScenarioCheckCommand(), newScenarioInitCommand(), newScenarioSchemaCommand())
