@@ -89,13 +89,20 @@ func TestUnawareHeapFailsAtMap(t *testing.T) {
 	}
 }
 
-// TestStrategyThatIgnoresWindows is an aware heap with a strategy that does not
-// listen.
-func TestStrategyThatIgnoresWindows(t *testing.T) {
+func init() {
 	allocator.Register(allocator.Spec{
 		Name: "deaf", Honours: allocator.HonoursAlign,
 		New: func(cfg allocator.Config) (allocator.Strategy, error) { return liar{cfg.Arena[0].Lo + 65536}, nil },
 	})
+	allocator.Register(allocator.Spec{
+		Name: "liar", Honours: allocator.HonoursAlign,
+		New: func(cfg allocator.Config) (allocator.Strategy, error) { return liar{cfg.Arena[0].Lo + 4096}, nil },
+	})
+}
+
+// TestStrategyThatIgnoresWindows is an aware heap with a strategy that does not
+// listen.
+func TestStrategyThatIgnoresWindows(t *testing.T) {
 	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
 	h := newHeap(t, heap.Config{Allocator: "deaf", Granule: 4096, Aware: true})
 	if _, d := h.Alloc(0, plan(t, low), allocator.Natural, 4096, 0); d.Cause != allocator.Unreachable {
@@ -154,7 +161,7 @@ func TestFreeingTwiceIsAnError(t *testing.T) {
 	}
 }
 
-// liar places every block at the start of the arena.
+// liar places every block at the same address, whatever is asked for.
 type liar struct{ at uint64 }
 
 func (l liar) Alloc(r allocator.Request) (allocator.Block, bool) {
@@ -164,10 +171,6 @@ func (l liar) Alloc(r allocator.Request) (allocator.Block, bool) {
 func (liar) Free(allocator.Block) error { return nil }
 
 func TestCheckFindsAStrategyThatBreaksItsWord(t *testing.T) {
-	allocator.Register(allocator.Spec{
-		Name: "liar", Honours: allocator.HonoursAlign,
-		New: func(cfg allocator.Config) (allocator.Strategy, error) { return liar{cfg.Arena[0].Lo + 4096}, nil },
-	})
 	h := newHeap(t, heap.Config{Allocator: "liar", Granule: 4096, Aware: true})
 	wide := devices.Device{Name: "wide", Align: 65536}
 	h.Alloc(0, plan(t), allocator.Natural, 1, 0)
