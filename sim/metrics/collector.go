@@ -214,8 +214,17 @@ func (c *Collector) thin() {
 	c.stride *= 2
 }
 
-// sample records the state of every heap at an instant.
+// sample records the state of every heap at an instant. What held for no time,
+// between two events of the same instant, is not kept.
 func (c *Collector) sample(at time.Duration) {
+	if last := len(c.sampleTime) - 1; last >= 0 && c.sampleTime[last] == at {
+		c.sampleTime = c.sampleTime[:last]
+		for i, m := range c.heaps {
+			m.peak = max(m.peak, c.samples[i][last].Peak)
+			c.samples[i] = c.samples[i][:last]
+			m.pixels.dropLast()
+		}
+	}
 	c.sampleTime = append(c.sampleTime, at)
 	for i, m := range c.heaps {
 		c.samples[i] = append(c.samples[i], m.sample(at, i))

@@ -164,6 +164,22 @@ func TestSeriesAreBoundedAndKeepPeaks(t *testing.T) {
 	}
 }
 
+// TestWhatHoldsForNoTimeIsNotSampled frees one buffer and allocates another at
+// the same instant.
+func TestWhatHoldsForNoTimeIsNotSampled(t *testing.T) {
+	run := collect(t, system(t, op(0, 0, 50, 10), op(10, 0, 40, 10), op(20, 0, 30, 10)))
+	var got []string
+	for _, s := range run.Samples {
+		got = append(got, fmt.Sprint(int(s.At), s.Reserved, s.Peak))
+	}
+	if want := "[0 50 50 10 40 50 20 30 40 30 0 30]"; fmt.Sprint(got) != want {
+		t.Errorf("got %v, want %s", got, want)
+	}
+	if m := run.Maps[0]; len(m.Cells) != m.Rows*len(run.Samples) {
+		t.Errorf("%d cells in %d rows at %d instants", len(m.Cells), m.Rows, len(run.Samples))
+	}
+}
+
 // TestMapShowsWhoHoldsWhat reads the map of two buffers and the hole between.
 func TestMapShowsWhoHoldsWhat(t *testing.T) {
 	cfg := system(t, op(0, 1, 20, 100), op(0, 0, 20, 1), op(0, 0, 40, 100))

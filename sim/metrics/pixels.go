@@ -70,6 +70,9 @@ func (p *pixels) add(l *ledger.Ledger) {
 	}
 }
 
+// dropLast drops the last column.
+func (p *pixels) dropLast() { p.cells = p.cells[:len(p.cells)-p.rows] }
+
 // thin drops every second column.
 func (p *pixels) thin() {
 	columns := len(p.cells) / p.rows

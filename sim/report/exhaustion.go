@@ -98,7 +98,7 @@ func (o occupancy) Plot(c draw.Canvas, p *plot.Plot) {
 	if len(line) == 1 {
 		c.DrawGlyphNoClip(draw.GlyphStyle{Color: reservedLine.Color, Radius: 1, Shape: draw.CircleGlyph{}}, line[0])
 	} else {
-		c.StrokeLines(reservedLine, line)
+		c.StrokeLines(reservedLine, held(line))
 	}
 	full := y(float64(o.v.heap.Capacity))
 	c.StrokeLine2(capacityLine, c.Min.X, full, c.Max.X, full)

@@ -132,12 +132,25 @@ func (l *indexLine) Plot(c draw.Canvas, p *plot.Plot) {
 		for i, at := range piece {
 			points[i] = vg.Point{X: x(float64(at.at)), Y: y(at.value)}
 		}
-		c.StrokeLines(l.style, points)
+		c.StrokeLines(l.style, held(points))
 	}
 	for _, f := range l.full {
 		from, to := x(float64(f.from)), x(float64(f.to))
 		c.StrokeLine2(draw.LineStyle{Color: l.style.Color, Width: barWidth}, from, y(l.bar), max(to, from+0.5), y(l.bar))
 	}
+}
+
+// held returns the line through points of which each holds until the next: a
+// sample is a state, not a slope.
+func held(points []vg.Point) []vg.Point {
+	steps := make([]vg.Point, 0, 2*len(points))
+	for i, p := range points {
+		if i > 0 && points[i-1].Y != p.Y {
+			steps = append(steps, vg.Point{X: p.X, Y: points[i-1].Y})
+		}
+		steps = append(steps, p)
+	}
+	return steps
 }
 
 const barWidth = vg.Length(2.5)
