@@ -56,8 +56,8 @@ var layers = []string{
 	"dmasim/mem",
 }
 
-// within is the order inside allocator and sim, whose packages the prefix rule
-// does not tell apart.
+// below lists, for packages inside allocator and sim, the packages above them
+// that they must not import; the prefix rule does not tell these apart.
 var below = map[string][]string{
 	"dmasim/sim/heap":         {"dmasim/sim/metrics", "dmasim/sim$"},
 	"dmasim/allocator/holes":  {"dmasim/allocator$", "dmasim/allocator/ledger", "dmasim/allocator/kernel"},
