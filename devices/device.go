@@ -55,6 +55,8 @@ type Device struct {
 	IOMMU IOMMU `yaml:"iommu,omitempty" json:"iommu,omitempty"`
 	// How the device's view of memory and the CPU's caches agree: coherent, non-coherent, platform, bounce or per-channel. Not enforced.
 	Coherence Coherence `yaml:"coherence,omitempty" json:"coherence,omitempty"`
+	// What becomes of a buffer out of its reach: refuse (the kernel knows the reach and does not map it, the default), truncate (the driver does not know it, and the upper bits of addresses are lost: the device uses memory of somebody else) or fault (the driver does not know it, and the transfer fails).
+	Beyond Beyond `yaml:"beyond,omitempty" json:"beyond,omitempty"`
 	// Further rules of the device, in words. They are not enforced.
 	Unmodelled []string `yaml:"unmodelled,omitempty" json:"unmodelled,omitempty"`
 	// Anything else that a reader should know.

@@ -148,7 +148,7 @@ func TestWords(t *testing.T) {
 		Options() []string
 	}
 	for _, w := range []word{
-		new(devices.Space), new(devices.Scope), new(devices.Status), new(devices.IOMMU), new(devices.Coherence), new(devices.Checks),
+		new(devices.Space), new(devices.Scope), new(devices.Status), new(devices.IOMMU), new(devices.Coherence), new(devices.Beyond), new(devices.Checks),
 	} {
 		for _, option := range w.Options() {
 			if err := w.UnmarshalText([]byte(option)); err != nil || reflect.ValueOf(w).Elem().String() != option {

@@ -81,6 +81,9 @@ func (d *Device) Lines() []Line {
 	if d.Coherence != "" {
 		add("coherence", "", false, "caches: %s", d.Coherence)
 	}
+	if d.Beyond != "" {
+		add("beyond", "", memory, "buffers out of reach: %s", d.Beyond)
+	}
 	for _, text := range d.Unmodelled {
 		add("unmodelled", "", false, "%s", text)
 	}

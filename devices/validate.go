@@ -63,6 +63,9 @@ func (d *Device) checkReach() *FieldError {
 	if d.AddressBits > 64 {
 		return fail("address_bits", -1, "want at most 64 bits, not %d", d.AddressBits)
 	}
+	if d.Beyond == Truncate && (d.AddressBits == 0 || d.AddressBits == 64) {
+		return fail("beyond", -1, "only addresses of less than 64 bits are truncated: want address_bits")
+	}
 	return nil
 }
 

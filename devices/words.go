@@ -67,6 +67,16 @@ const (
 	PerChannel        Coherence = "per-channel"
 )
 
+// Beyond says what becomes of a buffer that a device cannot reach.
+type Beyond string
+
+// The answers. Refuse is the default.
+const (
+	Refuse   Beyond = "refuse"   // it is not mapped
+	Truncate Beyond = "truncate" // it is mapped, and the device emits addresses modulo 2^address_bits
+	Faults   Beyond = "fault"    // it is mapped, and transfers fail
+)
+
 // Checks says which bytes a boundary rule looks at.
 type Checks string
 
@@ -125,6 +135,16 @@ func (Coherence) Options() []string {
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (c *Coherence) UnmarshalText(text []byte) error {
 	return strictyaml.OneOf(c, "coherence", text, c.Options())
+}
+
+// Options returns the words that a Beyond is written as.
+func (Beyond) Options() []string {
+	return words(Refuse, Truncate, Faults)
+}
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (b *Beyond) UnmarshalText(text []byte) error {
+	return strictyaml.OneOf(b, "answer", text, b.Options())
 }
 
 // Options returns the words that a Checks is written as.
