@@ -24,15 +24,16 @@ const (
 type Platform struct {
 	Arch Arch
 	// Kernel is the release; the zero value is [version.Modelled]. Rules that
-	// stable updates took from later releases are not told apart: arm64 5.10.47
-	// and later do what 5.11 does.
+	// stable updates took from later releases are not told apart: late updates of
+	// 5.10 do on arm64 what 5.11 does.
 	Kernel version.Version
 	// PageSize is 4 KiB, or on arm64 also 16 KiB or 64 KiB; 0 is 4 KiB.
 	PageSize mem.Size
 	// DMALimit is where the memory ends that every device reaches, in
 	// CPU-physical addresses. On arm64 firmware says so: it is the least of the
 	// ends of the buses' dma-ranges, or of what the IORT table of ACPI says
-	// (1 GiB on a Raspberry Pi 4), and 0 where it says nothing. On arm it is the
+	// (1 GiB on a Raspberry Pi 4), and 0 where it says nothing; kernels before
+	// 5.11 don't look. On arm it is the
 	// start of RAM plus the dma_zone_size of the machine's descriptor, or 4 GiB
 	// where the kernel has ZONE_DMA and the descriptor no size, and 0 for a
 	// kernel without ZONE_DMA. Other architectures ignore it.
