@@ -12,21 +12,26 @@ import (
 // Config is a whole system and its work, ready to run once.
 type Config struct {
 	// Duration is the time at which the simulation ends; 0 means when the
-	// sources have ended and every buffer with a lifetime is freed.
-	Duration time.Duration
-	Heaps    []Heap
-	Devices  []devices.Device // whose reach is watched; clients name them by index
-	Clients  []Client
-	Inputs   []Input
-	// Check verifies every invariant of the heap after every event. It costs time
-	// in proportion to the live buffers.
+	// sources have ended, every buffer with a lifetime is freed, and no process
+	// has anything left to do.
+	Duration  time.Duration
+	Machine   *Machine // nil: there are only arenas
+	Heaps     []Heap
+	Devices   []devices.Device // whose reach is watched; clients name them by index
+	Clients   []Client
+	Inputs    []Input
+	Processes []Process
+	// Check verifies every invariant of the system after every event. It costs
+	// time in proportion to the live buffers and to the size of memory.
 	Check bool
 }
 
-// Heap is a named source of buffers: an arena, a strategy and how much the
-// strategy is told.
+// Heap is a named source of buffers. A carveout is an arena, a strategy and how
+// much the strategy is told; the others take pages of the machine.
 type Heap struct {
 	Name      string
+	Kind      HeapKind
+	Area      int // of a CMAHeap: index into Machine.CMA
 	Arena     mem.RangeSet
 	Granule   uint64 // bytes; every buffer is rounded up to it
 	Allocator string // as allocator.New reads it
@@ -38,15 +43,29 @@ type Heap struct {
 	// UnusableSize is the size meant by the unusable index; 0 means a 256th of
 	// the arena.
 	UnusableSize uint64
+	Guard        uint64 // bytes that every buffer gets behind its end
+	// Limit and LimitPerClient are the most bytes that the buffers of the heap, or
+	// of one client of it, may hold; 0: no limit. Linux has neither.
+	Limit, LimitPerClient uint64
+	PoolSize              uint64        // of a PooledHeap: bytes kept at most; 0: no limit
+	FreeDelay             time.Duration // of a PooledHeap: time until what is freed is in the pool
+	// User, Group and Mode are those of the heap's device file.
+	User, Group uint32
+	Mode        uint16
 }
 
 // Client is one kind of user: who shares the buffer, from which heap it comes.
 type Client struct {
 	Name      string
-	Heap      int           // index into Config.Heaps
+	Heap      int           // index into Config.Heaps; -1: a process, which may use any
 	Devices   []int         // indices into Config.Devices; none: any place will do
 	Plan      *devices.Plan // what the devices demand together; never nil
 	Placement allocator.Dir // Natural: the heap's
+	// Transfers are what devices do with every buffer, one after the other from
+	// its allocation on. Unfenced drivers neither wait for each other nor are
+	// they waited for when the buffer is freed.
+	Transfers []Transfer
+	Unfenced  bool
 }
 
 // Input is a source with the meaning of its client numbers.

@@ -5,19 +5,42 @@ import (
 
 	"dmasim/allocator/ledger"
 	"dmasim/sim/heap"
-	"dmasim/workloads"
 )
 
-// Event is one operation and what became of it.
+// Kind says what an event is.
+type Kind uint8
+
+// The kinds of events.
+const (
+	Alloc        Kind = iota // a buffer was asked for; Diagnosis says whether it was served
+	Free                     // the last reference to a buffer went, and its memory
+	Attach                   // a device was attached to a buffer
+	Detach                   //
+	Map                      // a buffer was mapped for a device; Diagnosis says whether it could be
+	Unmap                    //
+	Start                    // a device began a transfer
+	End                      // a transfer is over, and its fence, if it has one, signalled
+	Wait                     // a process has waited for a fence since Since
+	AccessCPU                // the CPU read or wrote a buffer, or a bracket around that began or ended
+	Incident                 // something went wrong: Event.Incident
+	ProcessStart             // a process began
+	ProcessEnd               // a process ended
+)
+
+// Event is one thing that happened. Which fields mean something depends on its
+// kind.
 type Event struct {
 	Number    uint64 // from 1, in the order of execution
 	At        time.Duration
-	Kind      workloads.Kind
-	Client    int
+	Kind      Kind
+	Client    int // index into Config.Clients; -1: nobody's
 	Heap      int
-	Size      uint64 // payload in bytes
+	Size      uint64 // payload in bytes; of a transfer, what it transfers
+	Device    int    // index into Config.Devices
 	Buffer    heap.Buffer
-	Diagnosis ledger.Diagnosis // of an allocation; Cause None: served
+	Diagnosis ledger.Diagnosis // of an allocation or a map; Cause None: served
+	Since     time.Duration
+	Incident  *IncidentReport
 }
 
 // Observer watches a simulation. It must not keep the event.

@@ -17,7 +17,7 @@ type printer struct{ cfg sim.Config }
 func (p printer) Advance(_ time.Duration) {}
 
 func (p printer) Event(e *sim.Event) {
-	if e.Kind == workloads.Alloc {
+	if e.Kind == sim.Alloc {
 		fmt.Printf("%v %s: %v at %v, %v\n", e.At, p.cfg.Clients[e.Client].Name, mem.Size(e.Size), mem.Addr(e.Buffer.Block.Addr), e.Diagnosis.Cause)
 	}
 }

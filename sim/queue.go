@@ -2,22 +2,36 @@ package sim
 
 import "time"
 
-// departure is the end of a buffer's lifetime.
-type departure struct {
-	at     time.Duration
-	number uint64 // of the event that made the buffer: the tie-break
-	slot   uint32
+// due is something that happens at a time known beforehand.
+type due struct {
+	at       time.Duration
+	sequence uint64 // in which it was scheduled: the tie-break
+	what     what
+	index    uint32 // of the buffer, process or transfer
+	turn     uint32 // of a process's wait
 }
 
-func (d departure) before(o departure) bool {
-	return d.at < o.at || (d.at == o.at && d.number < o.number)
+// what happens.
+type what uint8
+
+const (
+	departure   what = iota // a buffer's lifetime ends
+	wakeProcess             // a process goes on
+	waitOver                // a process has waited long enough
+	transferEnd
+	pinOver  // a process lets go of pages it held in place
+	heapWork // a heap frees what it had put off
+)
+
+func (d due) before(o due) bool {
+	return d.at < o.at || (d.at == o.at && d.sequence < o.sequence)
 }
 
-// departures is a 4-ary min-heap by (time, number). container/heap boxes every
+// agenda is a 4-ary min-heap by (time, sequence). container/heap boxes every
 // element, which is the larger part of the cost of an event.
-type departures []departure
+type agenda []due
 
-func (q *departures) push(d departure) {
+func (q *agenda) push(d due) {
 	h := append(*q, d)
 	i := len(h) - 1
 	for i > 0 {
@@ -32,8 +46,8 @@ func (q *departures) push(d departure) {
 	*q = h
 }
 
-// pop removes the earliest departure; the queue is not empty.
-func (q *departures) pop() departure {
+// pop removes the earliest; the agenda is not empty.
+func (q *agenda) pop() due {
 	h := *q
 	first, last := h[0], h[len(h)-1]
 	h = h[:len(h)-1]

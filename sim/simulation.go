@@ -8,7 +8,10 @@ import (
 	"time"
 
 	"dmasim/allocator"
+	"dmasim/allocator/ledger"
+	"dmasim/devices"
 	"dmasim/mem"
+	"dmasim/sim/dmabuf"
 	"dmasim/sim/heap"
 	"dmasim/workloads"
 )
@@ -29,19 +32,57 @@ type Simulation struct {
 	inputs    []*input
 	buffers   []live
 	freeSlots []uint32
-	due       departures
+	due       agenda
+	scheduled uint64
 	observers []Observer
 	now       time.Duration
 	event     Event
+	broken    error // the first invariant that an event broke
+
+	// What follows is of processes and transfers; without any, kernel is nil.
+	kernel          *dmabuf.System
+	slotOf          []uint32 // by dmabuf.Buffer
+	drivers         []dmabuf.PID
+	processes       []process
+	clientOf        map[string]int   // of processes
+	latest          map[string]int32 // the process that got a name last
+	engines         []engine         // by device
+	coherent        []bool
+	alone           []*devices.Plan // what one device demands
+	reach           []mem.RangeSet
+	transfers       []transfer
+	freeTransfers   []uint32
+	attachments     []attachment
+	freeAttachments []uint32
+	shares          []share
+	freeShares      []uint32
+	orphans         []uint32 // transfers whose buffers are gone
+	places          *occupancy
+
+	// Lists that are used again and again.
+	fences   []dmabuf.Fence
+	tokens   []dmabuf.Token
+	released []dmabuf.Buffer
+	warnings []dmabuf.Warning
+	pieces   []mem.Range
+	strays   []mem.Range
 }
 
 // live is a buffer in a slot.
 type live struct {
 	heap.Buffer
-	heap  int32
-	input int32
-	name  uint64
-	timed bool // ends by itself; the source has no name for it
+	heap   int32
+	input  int32
+	name   uint64
+	timed  bool   // ends by itself; the source has no name for it
+	number uint64 // of the event that allocated it
+
+	dmabuf    dmabuf.Buffer
+	shared    bool   // a dmabuf.Buffer stands for it, whose last reference frees it
+	share     uint32 // of a client with transfers: what its drivers have
+	transfers int32  // that are not over
+	reading   int32  // of them, that have begun
+	writing   int32
 }
 
 // input is a source with the operation it offers next.
@@ -60,7 +101,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	s := &Simulation{cfg: cfg, observers: observers}
 	for i, h := range cfg.Heaps {
 		made, err := heap.New(heap.Config{
-			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Allocator: h.Allocator,
+			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Guard: h.Guard, Allocator: h.Allocator,
 			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.Check,
 		})
 		if err != nil {
@@ -71,7 +112,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	for _, in := range cfg.Inputs {
 		s.inputs = append(s.inputs, &input{Input: in, index: int32(len(s.inputs))})
 	}
-	return s, nil
+	return s, s.startSystem()
 }
 
 // windows returns what the clients of a heap can reach, if the heap may know.
@@ -119,7 +160,7 @@ func (s *Simulation) Run(ctx context.Context) error {
 	if s.cfg.Duration > 0 {
 		s.advance(s.cfg.Duration)
 	}
-	return nil
+	return s.findLeaks()
 }
 
 // step executes the earliest operation. At one instant, buffers whose lifetime
@@ -136,7 +177,7 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 		d := s.due.pop()
 		s.advance(d.at)
-		return false, s.free(d.slot)
+		return false, s.happen(d)
 	}
 	if in == nil || in.next.At >= end {
 		return true, nil
@@ -217,6 +258,31 @@ func (s *Simulation) do(in *input) (allocator.Cause, error) {
 	}
 }
 
+// happen does what was scheduled.
+func (s *Simulation) happen(d due) error {
+	var err error
+	switch d.what {
+	case departure:
+		if s.buffers[d.index].shared {
+			s.closeShare(d.index)
+			err = s.reap()
+		} else {
+			err = s.free(d.index)
+		}
+	case wakeProcess:
+		err = s.wake(d.index, d.turn)
+	case transferEnd:
+		err = s.finish(d.index)
+	}
+	return errors.Join(err, s.broken)
+}
+
+// schedule arranges for something to happen.
+func (s *Simulation) schedule(at time.Duration, w what, index, turn uint32) {
+	s.scheduled++
+	s.due.push(due{at: at, sequence: s.scheduled, what: w, index: index, turn: turn})
+}
+
 func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error) {
 	named := op.Lifetime <= 0
 	if op.Size == 0 {
@@ -227,62 +293,106 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	h := s.heaps[client.Heap]
-	buffer, diagnosis := h.Alloc(number, client.Plan, client.Placement, op.Size, op.Align)
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: workloads.Alloc, Client: number, Heap: client.Heap,
-		Size: op.Size, Buffer: buffer, Diagnosis: diagnosis,
-	}
-	if diagnosis.Cause == allocator.None {
-		slot := s.place(live{Buffer: buffer, heap: int32(client.Heap), input: in.index, name: op.Buffer, timed: !named})
+	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align)
+	cause := diagnosis.Cause
+	if cause != allocator.None {
 		if named {
-			in.names.set(op.Buffer, slot+firstSlot)
-		} else {
-			s.due.push(departure{at: s.now + min(op.Lifetime, math.MaxInt64-s.now), number: s.event.Number, slot: slot})
+			in.names.set(op.Buffer, failedName)
 		}
-	} else if named {
-		in.names.set(op.Buffer, failedName)
+		s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+		return cause, s.broken
 	}
-	return diagnosis.Cause, s.emit()
+	made.input, made.name, made.timed = in.index, op.Buffer, !named
+	slot := s.keep(made)
+	if named {
+		in.names.set(op.Buffer, slot+firstSlot)
+	} else {
+		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
+	}
+	s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+	if len(client.Transfers) > 0 {
+		s.openShare(slot, number)
+	}
+	return allocator.None, s.broken
 }
 
-// place puts a buffer into a free slot.
-func (s *Simulation) place(b live) uint32 {
-	if n := len(s.freeSlots); n > 0 {
-		slot := s.freeSlots[n-1]
-		s.freeSlots = s.freeSlots[:n-1]
-		s.buffers[slot] = b
-		return slot
-	}
-	s.buffers = append(s.buffers, b)
-	return uint32(len(s.buffers) - 1)
+// place asks a heap for a buffer.
+func (s *Simulation) place(owner int, from int32, client *Client, size, align uint64) (live, ledger.Diagnosis) {
+	buffer, diagnosis := s.heaps[from].Alloc(owner, client.Plan, client.Placement, size, align)
+	return live{Buffer: buffer, heap: from, input: -1}, diagnosis
 }
 
+// keep puts a buffer into a slot. Its number is that of the next event.
+func (s *Simulation) keep(b live) uint32 {
+	b.number = s.event.Number + 1
+	slot := take(&s.buffers, &s.freeSlots)
+	s.buffers[slot] = b
+	if s.kernel != nil {
+		for _, r := range s.extents(slot) {
+			s.places.add(r, slot)
+		}
+		if len(s.orphans) > 0 {
+			s.overrun(slot)
+		}
+	}
+	return slot
+}
+
+func (s *Simulation) announceAlloc(client int, from int32, size uint64, b heap.Buffer, d ledger.Diagnosis) {
+	s.event = Event{
+		Number: s.event.Number + 1, At: s.now, Kind: Alloc, Client: client, Heap: int(from),
+		Size: size, Buffer: b, Diagnosis: d,
+	}
+	s.emit()
+}
+
+// free gives a buffer back whose last user is gone.
 func (s *Simulation) free(slot uint32) error {
 	b := &s.buffers[slot]
-	if err := s.heaps[b.heap].Free(b.Buffer); err != nil {
-		return err
+	if b.transfers > 0 {
+		s.orphaned(slot)
 	}
-	if !b.timed {
+	if b.input >= 0 && !b.timed {
 		s.inputs[b.input].names.set(b.name, unknownName)
 	}
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: workloads.Free, Client: b.Owner, Heap: int(b.heap),
-		Size: b.Payload, Buffer: b.Buffer,
+	event := Event{At: s.now, Kind: Free, Client: b.Owner, Heap: int(b.heap), Size: b.Payload, Buffer: b.Buffer}
+	if err := s.giveBack(slot); err != nil {
+		return err
 	}
-	s.freeSlots = append(s.freeSlots, slot)
-	return s.emit()
+	event.Number = s.event.Number + 1
+	s.event = event
+	s.emit()
+	return s.broken
 }
 
-// emit shows the event to the observers and, where asked for, checks the heap
-// it was about.
-func (s *Simulation) emit() error {
+// giveBack returns a buffer to its heap.
+func (s *Simulation) giveBack(slot uint32) error {
+	b := &s.buffers[slot]
+	if s.kernel != nil {
+		for _, r := range s.extents(slot) {
+			s.places.remove(r)
+		}
+	}
+	s.freeSlots = append(s.freeSlots, slot)
+	return s.heaps[b.heap].Free(b.Buffer)
+}
+
+// emit shows the event to the observers and, where asked for, checks the system.
+func (s *Simulation) emit() {
 	for _, o := range s.observers {
 		o.Event(&s.event)
 	}
-	if s.cfg.Check {
+	if s.cfg.Check && s.broken == nil {
+		if err := s.check(); err != nil {
+			s.broken = fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
+		}
+	}
+}
+
+func (s *Simulation) check() error {
+	if s.event.Heap >= 0 && s.event.Kind <= Free {
 		if err := s.heaps[s.event.Heap].Check(); err != nil {
-			return fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
+			return err
 		}
 	}
 	return nil

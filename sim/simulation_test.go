@@ -70,7 +70,7 @@ func (r *recorder) Advance(now time.Duration) { r.lines = append(r.lines, fmt.Sp
 
 func (r *recorder) Event(e *sim.Event) {
 	kind := "alloc"
-	if e.Kind == workloads.Free {
+	if e.Kind == sim.Free {
 		kind = "free"
 	}
 	if e.Diagnosis.Cause != allocator.None {
@@ -221,7 +221,7 @@ type frees struct{ due map[time.Duration]int }
 func (f frees) Advance(time.Duration) {}
 
 func (f frees) Event(e *sim.Event) {
-	if e.Kind == workloads.Free {
+	if e.Kind == sim.Free {
 		f.due[e.At]--
 	}
 }

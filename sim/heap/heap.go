@@ -15,6 +15,7 @@ type Config struct {
 	Name      string
 	Arena     mem.RangeSet
 	Granule   uint64 // bytes; every buffer is rounded up to it
+	Guard     uint64 // bytes behind every buffer of a heap that is not aware
 	Allocator string // as allocator.New reads it
 	Placement allocator.Dir
 	Aware     bool           // the strategy is told what the devices demand
@@ -174,8 +175,9 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 // which no arena holds.
 func (h *Heap) request(plan *devices.Plan, payload uint64) (allocator.Request, Waste) {
 	if !h.Aware {
-		req := allocator.Request{Size: roundUp(payload, h.Granule)}
-		return req, Waste{Granule: req.Size - payload}
+		guarded := payload + min(h.Guard, math.MaxUint64-payload)
+		req := allocator.Request{Size: roundUp(guarded, h.Granule)}
+		return req, Waste{Padding: guarded - payload, Granule: req.Size - guarded}
 	}
 	req := plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding

@@ -9,7 +9,6 @@ import (
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/sim/heap"
-	"dmasim/workloads"
 )
 
 const (
@@ -34,6 +33,10 @@ type Collector struct {
 	failures []Failure
 	now      time.Duration
 	events   uint64
+
+	system    *SystemTotals // nil where nothing but allocations happened
+	incidents []Incident
+	counts    [sim.NumIncidentKinds]uint64
 
 	grid       time.Duration // between samples, where the duration is known
 	next       time.Duration
@@ -83,7 +86,7 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 		for _, d := range client.Devices {
 			names = append(names, cfg.Devices[d].Name)
 		}
-		c.clients = append(c.clients, ClientTotals{Name: client.Name, Devices: names, Heap: cfg.Heaps[client.Heap].Name})
+		c.clients = append(c.clients, ClientTotals{Name: client.Name, Devices: names, Heap: heapName(cfg, client)})
 		c.causes[i] = make([]uint64, len(allocator.Causes())+1)
 	}
 	c.samples = make([][]Sample, len(cfg.Heaps))
@@ -125,9 +128,13 @@ func (c *Collector) integrate(now time.Duration) {
 
 // Event implements sim.Observer.
 func (c *Collector) Event(e *sim.Event) {
+	if e.Kind > sim.Free {
+		c.happened(e)
+		return
+	}
 	c.events++
 	m := c.heaps[e.Heap]
-	if e.Kind == workloads.Alloc {
+	if e.Kind == sim.Alloc {
 		c.countRequest(m, e)
 	} else {
 		m.waste = sub(m.waste, e.Buffer.Waste)
@@ -154,10 +161,14 @@ func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 		m.waste = add(m.waste, e.Buffer.Waste)
 		return
 	}
-	client.Failures++
 	client.FailedBytes += mem.Size(e.Size)
-	c.causes[e.Client][cause]++
-	m.failures[cause]++
+	c.countFailure(m, e)
+}
+
+func (c *Collector) countFailure(m *heapMeter, e *sim.Event) {
+	c.clients[e.Client].Failures++
+	c.causes[e.Client][e.Diagnosis.Cause]++
+	m.failures[e.Diagnosis.Cause]++
 	if len(c.failures) < maxFailures {
 		c.failures = append(c.failures, c.failure(e))
 	}
@@ -271,8 +282,17 @@ func (c *Collector) Run() Run {
 		c.sample(end)
 	}
 	run := Run{
-		Summary:  Summary{Duration: end, Events: c.events, Clients: c.clients},
-		Failures: c.failures,
+		Summary:   Summary{Duration: end, Events: c.events, Clients: c.clients, System: c.system},
+		Failures:  c.failures,
+		Incidents: c.incidents,
+	}
+	for _, kind := range sim.IncidentKinds() {
+		if n := c.counts[kind]; n > 0 {
+			if run.Summary.Incidents == nil {
+				run.Summary.Incidents = map[string]uint64{}
+			}
+			run.Summary.Incidents[kind.String()] = n
+		}
 	}
 	if len(c.failures) > 0 {
 		run.Summary.First = &c.failures[0]

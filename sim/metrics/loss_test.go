@@ -14,7 +14,6 @@ import (
 	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/scenario"
-	"dmasim/workloads"
 )
 
 // lossSystem is a heap of pages that serves Poisson arrivals.
@@ -261,7 +260,7 @@ type firstFailure struct {
 func (f *firstFailure) Advance(time.Duration) {}
 
 func (f *firstFailure) Event(e *sim.Event) {
-	if f.failed || e.Kind != workloads.Alloc {
+	if f.failed || e.Kind != sim.Alloc {
 		return
 	}
 	f.arrivals++

@@ -9,10 +9,12 @@ import (
 
 // Run is everything that was measured in one simulation.
 type Run struct {
-	Summary  Summary
-	Samples  []Sample  // by time, then heap
-	Failures []Failure // the first failures, in order; Summary has all counts
-	Maps     []Map     // one per heap
+	Summary   Summary
+	Samples   []Sample       // by time, then heap
+	Failures  []Failure      // the first failures, in order; Summary has all counts
+	Maps      []Map          // one per heap
+	Memory    []MemorySample // by time, where there are page frames
+	Incidents []Incident     // the first incidents, in order; Summary has all counts
 }
 
 // Summary is the run in figures.
@@ -22,6 +24,10 @@ type Summary struct {
 	Clients  []ClientTotals `json:"clients"`
 	Heaps    []HeapTotals   `json:"heaps"`
 	First    *Failure       `json:"first_failure"` // nil: nothing failed
+
+	System    *SystemTotals     `json:"system,omitempty"`    // nil: no processes, no transfers
+	Memory    *MemoryTotals     `json:"memory,omitempty"`    // nil: no page frames
+	Incidents map[string]uint64 `json:"incidents,omitempty"` // by kind
 }
 
 // ClientTotals counts what one client asked for and got.

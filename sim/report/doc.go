@@ -13,6 +13,9 @@
 //   - memory-map: who holds which addresses when
 //   - comparison: failures, fragmentation, memory and waste of all variants
 //
+// and, where page frames were simulated, memory: what RAM holds over time, and
+// who was killed when it ran out.
+//
 // Figures are 3.4 inches wide where they have one panel and 6.8 inches
 // otherwise, the widths of a column and of a page of a journal, with type of 7
 // and 8 points. They keep to colours that people with any of the usual colour

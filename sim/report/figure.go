@@ -31,8 +31,8 @@ type Figure struct {
 
 // Figures returns what there is to draw of r: per heap the fragmentation, the
 // exhaustion, the memory map and the comparison of the variants. Where there
-// are several heaps their names end those of the figures. It is an error if r
-// contradicts itself.
+// are several heaps their names end those of the figures. Where page frames were
+// simulated, there is what RAM holds. It is an error if r contradicts itself.
 func Figures(r *result.Result) ([]Figure, error) {
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("draw: %w", err)
@@ -56,6 +56,9 @@ func Figures(r *result.Result) ([]Figure, error) {
 		} {
 			figures = append(figures, newFigure(f.name+suffix, f.title, f.draw(views)))
 		}
+	}
+	if list := rams(r); len(list) > 0 {
+		figures = append(figures, newFigure("memory", "What memory holds", memory(list)))
 	}
 	return figures, nil
 }

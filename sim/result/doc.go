@@ -8,6 +8,8 @@
 //	reaches.csv     the same as one device sees it: one row per variant, heap, instant and device
 //	failures.csv    the first failures of each variant, in order
 //	map.csv         who holds the memory: one row per variant, heap and instant
+//	memory.csv      what RAM holds, where page frames are simulated: one row per variant and instant
+//	incidents.csv   the first incidents of each variant: scribbles, stale reads, kills, leaks and the like
 //	figures/        what the caller draws
 //	host.json       facts about the machine and the time of the run
 //
@@ -19,8 +21,9 @@
 // The unit ends a column's name: _s is seconds since the start of the
 // simulation, exact to the nanosecond; _bytes is bytes; _share is a share of
 // one. A column without one is a name or a count. The columns are those of
-// [dmasim/sim/metrics.Sample], [dmasim/sim/metrics.ReachSample] and
-// [dmasim/sim/metrics.Failure].
+// [dmasim/sim/metrics.Sample], [dmasim/sim/metrics.ReachSample],
+// [dmasim/sim/metrics.Failure], [dmasim/sim/metrics.MemorySample] and
+// [dmasim/sim.IncidentReport].
 //
 // In map.csv the column cells is the heap's memory from the lowest to the
 // highest address, as runs of equal rows separated by spaces. A run is a number

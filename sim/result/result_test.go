@@ -24,6 +24,7 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/mem"
+	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/result"
 )
@@ -67,6 +68,17 @@ func sample() *result.Result {
 		}},
 	}
 	run.Summary.First = &run.Failures[0]
+	run.Summary.System = &metrics.SystemTotals{Attaches: 1, Waited: time.Second}
+	run.Summary.Memory = &metrics.MemoryTotals{Capacity: mem.GiB, Killed: []metrics.Killed{{At: time.Second, Process: "shell", Own: 5, Pinned: 6}}}
+	run.Summary.Incidents = map[string]uint64{"scribble": 3}
+	run.Memory = []metrics.MemorySample{
+		{Kernel: 1, DMABuf: 2, Anonymous: 3, PageCache: 4, Cached: 5, Free: 6, FreeCMA: 7, Swapped: 8, Unusable: 0.5},
+		{At: time.Second + 1},
+	}
+	run.Incidents = []metrics.Incident{
+		{At: time.Second, Kind: sim.Scribble, Actor: "vpu", Buffer: 17, Victim: `odd, "name"`, Range: mem.Range{Lo: 0x40000000, Hi: 0x40001000}, Detail: "words, and more"},
+		{Kind: sim.Leak},
+	}
 	return &result.Result{
 		Manifest: result.NewManifest("cedar-a20", 1<<64-1),
 		Scenario: []byte("name: cedar-a20\n"),
@@ -130,8 +142,8 @@ func TestReadReturnsWhatWasWritten(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("-written +read:\n%s", diff)
 	}
-	if n := len(got.Manifest.Files); n != 7 {
-		t.Errorf("%d files in the manifest, want 7: %v", n, got.Manifest.Files)
+	if n := len(got.Manifest.Files); n != 9 {
+		t.Errorf("%d files in the manifest, want 9: %v", n, got.Manifest.Files)
 	}
 }
 
@@ -182,7 +194,7 @@ func TestManifestHashesEveryFileButHost(t *testing.T) {
 	if err := json.Unmarshal([]byte(files["manifest.json"]), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Kind != "dmasim-result" || m.Format != 1 || m.Seed != 1<<64-1 {
+	if m.Kind != "dmasim-result" || m.Format != 2 || m.Seed != 1<<64-1 {
 		t.Errorf("manifest %+v", m)
 	}
 	for name, content := range files {
@@ -433,8 +445,8 @@ func TestReadSaysWhatIsDamaged(t *testing.T) {
 			editManifest(t, dir, func(m map[string]any) { m["files"].(map[string]any)["../x"] = "00" })
 		}, result.ErrDamaged, "../x: not a name of a file below the result"},
 		"another format": {func(t *testing.T, dir string) {
-			editManifest(t, dir, func(m map[string]any) { m["format"] = 2 })
-		}, nil, "is in format 2, this program reads format 1"},
+			editManifest(t, dir, func(m map[string]any) { m["format"] = 3 })
+		}, nil, "is in format 3, this program reads format 2"},
 		"bad number":      {forge("samples.csv", "4096", "4k"), result.ErrDamaged, `samples.csv: line 2: reserved_bytes is "4k"`},
 		"bad time":        {forge("samples.csv", "1.500000001", "1.5s"), result.ErrDamaged, `samples.csv: line 4: time_s is "1.5s"`},
 		"missing column":  {forge("samples.csv", ",failed_bounce", ""), result.ErrDamaged, "samples.csv: record on line 1: wrong number of fields"},

@@ -12,6 +12,7 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/mem"
+	"dmasim/sim"
 	"dmasim/sim/metrics"
 )
 
@@ -22,7 +23,10 @@ var (
 		"polluted_bytes", "unusable_share"}
 	failureColumns = []string{"variant", "time_s", "op", "client", "heap", "size_bytes", "reserve_bytes", "cause",
 		"free_bytes", "free_in_reach_bytes", "largest_run_in_reach_bytes", "polluted_bytes"}
-	mapColumns = []string{"variant", "heap", "time_s", "cells"}
+	mapColumns    = []string{"variant", "heap", "time_s", "cells"}
+	memoryColumns = []string{"variant", "time_s", "kernel_bytes", "dmabuf_bytes", "anonymous_bytes", "page_cache_bytes",
+		"cached_bytes", "free_bytes", "free_cma_bytes", "swapped_bytes", "unusable_share"}
+	incidentColumns = []string{"variant", "time_s", "kind", "actor", "buffer", "victim", "lo", "hi", "detail"}
 )
 
 // causeColumns are the counts of failures so far, by cause.
@@ -101,6 +105,28 @@ func writeMaps(w io.Writer, variants []Variant) error {
 				for i, at := range m.Times {
 					emit(v.Name, v.Run.Summary.Heaps[m.Heap].Name, seconds(at), formatCells(m.Cells[i*m.Rows:(i+1)*m.Rows]))
 				}
+			}
+		}
+	})
+}
+
+func writeMemory(w io.Writer, variants []Variant) error {
+	return writeTable(w, memoryColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, s := range v.Run.Memory {
+				emit(v.Name, seconds(s.At), number(s.Kernel), number(s.DMABuf), number(s.Anonymous), number(s.PageCache),
+					number(s.Cached), number(s.Free), number(s.FreeCMA), number(s.Swapped), share(s.Unusable))
+			}
+		}
+	})
+}
+
+func writeIncidents(w io.Writer, variants []Variant) error {
+	return writeTable(w, incidentColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, i := range v.Run.Incidents {
+				emit(v.Name, seconds(i.At), i.Kind.String(), i.Actor, number(i.Buffer), i.Victim,
+					mem.Addr(i.Range.Lo).String(), mem.Addr(i.Range.Hi).String(), i.Detail)
 			}
 		}
 	})
@@ -208,6 +234,30 @@ func (t *tableReader) maps(data []byte) error {
 	})
 }
 
+func (t *tableReader) memory(data []byte) error {
+	return t.each(data, memoryColumns, func(run *metrics.Run, _ map[string]int, r *row) {
+		s := metrics.MemorySample{
+			At: r.seconds(), Kernel: r.number(), DMABuf: r.number(), Anonymous: r.number(), PageCache: r.number(),
+			Cached: r.number(), Free: r.number(), FreeCMA: r.number(), Swapped: r.number(), Unusable: r.share(),
+		}
+		if r.err == nil {
+			run.Memory = append(run.Memory, s)
+		}
+	})
+}
+
+func (t *tableReader) incidents(data []byte) error {
+	return t.each(data, incidentColumns, func(run *metrics.Run, _ map[string]int, r *row) {
+		i := metrics.Incident{
+			At: r.seconds(), Kind: r.incident(), Actor: r.text(), Buffer: r.number(), Victim: r.text(),
+			Range: mem.Range{Lo: r.address(), Hi: r.address()}, Detail: r.text(),
+		}
+		if r.err == nil {
+			run.Incidents = append(run.Incidents, i)
+		}
+	})
+}
+
 // each calls read for every row of a table, with the run and the heaps of its
 // variant. The errors name the line.
 func (t *tableReader) each(data []byte, columns []string, read func(run *metrics.Run, heaps map[string]int, r *row)) error {
@@ -275,6 +325,19 @@ func (r *row) share() float64 {
 	return parse(r, func(s string) (float64, error) { return strconv.ParseFloat(s, 64) })
 }
 func (r *row) seconds() time.Duration { return parse(r, parseSeconds) }
+func (r *row) address() uint64 {
+	return parse(r, func(s string) (a uint64, err error) {
+		var addr mem.Addr
+		err = addr.UnmarshalText([]byte(s))
+		return uint64(addr), err
+	})
+}
+func (r *row) incident() sim.IncidentKind {
+	return parse(r, func(s string) (k sim.IncidentKind, err error) {
+		err = k.UnmarshalText([]byte(s))
+		return k, err
+	})
+}
 
 func (r *row) heap(heaps map[string]int) int {
 	return parse(r, func(s string) (int, error) {

@@ -14,16 +14,22 @@ import (
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/workloads"
+	"dmasim/workloads/program"
 	"dmasim/workloads/trace"
 )
 
 // complete fills in what was left out and depends on other fields. What a
 // churn's clients inherit moves down to them.
 func (s *Spec) complete(dir string) {
+	// An empty list is none: a resolved scenario has all of them.
+	s.Devices, s.Workloads, s.Processes = nilIfEmpty(s.Devices), nilIfEmpty(s.Workloads), nilIfEmpty(s.Processes)
 	for i := range s.Heaps {
 		h := &s.Heaps[i]
-		if len(h.Arena) == 0 {
+		if len(h.Arena) == 0 && h.Kind == Carveout && s.Machine == nil {
 			h.Arena = slices.Clone(s.Memory)
+		}
+		if h.Area == "" && h.Kind == CMAHeap && s.Machine != nil && len(s.Machine.CMA) > 0 {
+			h.Area = s.Machine.CMA[0].Name
 		}
 		if h.Granule == 0 {
 			h.Granule = s.Page
@@ -47,13 +53,18 @@ func (s *Spec) complete(dir string) {
 	}
 }
 
+func nilIfEmpty[T any](list []T) []T {
+	if len(list) == 0 {
+		return nil
+	}
+	return list
+}
+
 func (c *Client) inherit(w *Workload) {
 	if c.Devices == nil {
 		c.Devices = slices.Clone(w.Devices)
 	}
-	if len(c.Devices) == 0 {
-		c.Devices = nil // none were inherited, or none are wanted
-	}
+	c.Devices = nilIfEmpty(c.Devices) // none were inherited, or none are wanted
 	if c.Placement == Placement(allocator.Natural) {
 		c.Placement = w.Placement
 	}
@@ -92,10 +103,12 @@ func (c *checker) check() sim.Config {
 	if len(s.Memory) == 0 {
 		c.failAt("no memory", "memory")
 	}
+	c.machine(&cfg, memory)
 	c.heaps(&cfg, memory)
 	c.devices(&cfg)
 	if c.Mistakes() == 0 {
 		c.workloads(&cfg)
+		c.processes(&cfg)
 	}
 	return cfg
 }
@@ -137,7 +150,21 @@ func (c *checker) heaps(cfg *sim.Config, memory mem.RangeSet) {
 	}
 	var taken mem.RangeSet
 	for i, h := range c.spec.Heaps {
+		if h.Kind != Carveout {
+			cfg.Heaps = append(cfg.Heaps, c.pageHeap(&c.spec.Heaps[i], strictyaml.At(c.root, "heaps", i)))
+			continue
+		}
 		mistakes := c.Mistakes()
+		switch place := strictyaml.At(c.root, "heaps", i); {
+		case c.spec.Machine != nil && len(h.Arena) == 0:
+			c.Fail(place, "a carveout of a machine with page frames needs an arena")
+		case h.Allocator == "":
+			c.Fail(place, "missing key \"allocator\"")
+		case h.Aware && h.Guard > 0:
+			c.Fail(strictyaml.At(place, "guard"), "an aware heap reserves what the devices of a buffer ask for, it needs no guard")
+		case h.Area != "" || h.PoolSize != 0 || h.FreeDelay != 0:
+			c.Fail(place, "area, pool_size and free_delay are for heaps of other kinds")
+		}
 		arena := c.ranges(h.Arena, memory, "heaps", i, "arena")
 		if both := arena.Intersect(taken); len(both) > 0 {
 			c.failAt("the arena shares "+both.String()+" with another heap", "heaps", i, "arena")
@@ -146,11 +173,13 @@ func (c *checker) heaps(cfg *sim.Config, memory mem.RangeSet) {
 		if c.Mistakes() == mistakes && (allocator.Config{Arena: arena, Granule: uint64(h.Granule)}).Usable().Size() == 0 {
 			c.failAt("the arena holds no whole granule of "+h.Granule.String(), "heaps", i, "arena")
 		}
-		c.allocator(h.Allocator, strictyaml.At(c.root, "heaps", i, "allocator"))
-		cfg.Heaps = append(cfg.Heaps, sim.Heap{
-			Name: h.Name, Arena: arena, Granule: uint64(h.Granule), Allocator: h.Allocator,
-			Placement: allocator.Dir(h.Placement), Aware: h.Aware, UnusableSize: uint64(h.UnusableSize),
-		})
+		if h.Allocator != "" {
+			c.allocator(h.Allocator, strictyaml.At(c.root, "heaps", i, "allocator"))
+		}
+		made := h.common()
+		made.Arena, made.Granule, made.Allocator = arena, uint64(h.Granule), h.Allocator
+		made.Placement, made.Aware = allocator.Dir(h.Placement), h.Aware
+		cfg.Heaps = append(cfg.Heaps, made)
 	}
 }
 
@@ -165,7 +194,7 @@ func (c *checker) allocator(text string, place *yaml.Node) {
 
 func (c *checker) workloads(cfg *sim.Config) {
 	checkNames(c.Decoder, c.root, "workloads", len(c.spec.Workloads))
-	if len(c.spec.Workloads) == 0 {
+	if len(c.spec.Workloads) == 0 && len(c.spec.Processes) == 0 {
 		c.failAt("no work", "workloads")
 	}
 	clients := map[string]bool{}
@@ -177,7 +206,7 @@ func (c *checker) workloads(cfg *sim.Config) {
 			heap = 0
 		}
 		input := sim.Input{Name: w.Name}
-		add := func(client Client, devicesAt, nameAt *yaml.Node) {
+		add := func(client Client, devicesAt, nameAt, transfersAt *yaml.Node) {
 			switch {
 			case !nameSyntax.MatchString(client.Name):
 				c.Fail(nameAt, badName(client.Name))
@@ -186,14 +215,14 @@ func (c *checker) workloads(cfg *sim.Config) {
 			}
 			clients[client.Name] = true
 			input.Clients = append(input.Clients, len(cfg.Clients))
-			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt))
+			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt, transfersAt))
 		}
 		switch place := strictyaml.At(c.root, "workloads", i); {
 		case (w.Churn == nil) == (w.Trace == nil):
 			c.Fail(place, "want either churn or trace")
 		case w.Trace != nil:
 			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
-			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"))
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		default:
 			c.churn(cfg, w, strictyaml.At(place, "churn"))
 			for j, client := range w.Churn.Clients {
@@ -205,7 +234,7 @@ func (c *checker) workloads(cfg *sim.Config) {
 				if nameAt == nil {
 					nameAt = strictyaml.At(place, "name")
 				}
-				add(client, devicesAt, nameAt)
+				add(client, devicesAt, nameAt, strictyaml.At(own, "transfers"))
 			}
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
@@ -250,7 +279,7 @@ func (c *checker) trace(i int, t *Trace, place *yaml.Node) {
 	c.traces[i] = problem
 }
 
-func (c *checker) client(cfg *sim.Config, client Client, heap int, place *yaml.Node) sim.Client {
+func (c *checker) client(cfg *sim.Config, client Client, heap int, place, transfersAt *yaml.Node) sim.Client {
 	made := sim.Client{Name: client.Name, Heap: heap, Placement: allocator.Dir(client.Placement)}
 	for i, name := range client.Devices {
 		device := slices.IndexFunc(c.spec.Devices, func(d Device) bool { return d.Name == name })
@@ -264,5 +293,14 @@ func (c *checker) client(cfg *sim.Config, client Client, heap int, place *yaml.N
 		}
 	}
 	made.Plan = c.merge(cfg, made.Devices, place)
+	made.Unfenced = client.Unfenced
+	for i, t := range client.Transfers {
+		device := slices.IndexFunc(c.spec.Devices, func(d Device) bool { return d.Name == t.Device })
+		if device < 0 || !slices.Contains(made.Devices, device) {
+			c.FailNear(strictyaml.At(transfersAt, i, "device"), "client "+strictyaml.Quote(client.Name)+" has no device "+strictyaml.Quote(t.Device), t.Device, client.Devices)
+			continue
+		}
+		made.Transfers = append(made.Transfers, sim.Transfer{Device: device, Access: program.Access(t.Access), Time: t.Time})
+	}
 	return made
 }

@@ -39,7 +39,7 @@ func ExampleParse() {
 	// Output:
 	// low pictures low 4KiB
 	// high pictures high 4KiB
-	// tiny.yaml:1:1: missing key "heaps" (and 2 more)
+	// tiny.yaml:1:1: missing key "heaps" (and 1 more)
 }
 
 func ExampleVariant_Build() {

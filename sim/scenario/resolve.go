@@ -76,6 +76,8 @@ func (s Spec) node(dir string) (*yaml.Node, error) {
 	}{
 		{"description", &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle}},
 		{"devices", flowNode(yaml.SequenceNode)},
+		{"workloads", flowNode(yaml.SequenceNode)},
+		{"processes", flowNode(yaml.SequenceNode)},
 	} {
 		if strictyaml.Child(root, f.key) == nil {
 			root.Content = append(root.Content, scalarNode(f.key), f.none)

@@ -112,7 +112,7 @@ func TestBuild(t *testing.T) {
 	if cfg.Duration != 10*time.Second || len(cfg.Heaps) != 2 || len(cfg.Devices) != 2 || len(cfg.Inputs) != 2 {
 		t.Errorf("got %+v", cfg)
 	}
-	heap := sim.Heap{Name: "other", Arena: mem.RangeSet{{Lo: 0x80000000, Hi: 0x81000000}}, Granule: 4096, Allocator: "best-fit", Placement: allocator.High}
+	heap := sim.Heap{Name: "other", Arena: mem.RangeSet{{Lo: 0x80000000, Hi: 0x81000000}}, Granule: 4096, Allocator: "best-fit", Placement: allocator.High, Mode: 0o600}
 	if d := cmp.Diff(heap, cfg.Heaps[1]); d != "" {
 		t.Error(d)
 	}

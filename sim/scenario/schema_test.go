@@ -15,6 +15,7 @@ import (
 	validator "github.com/santhosh-tekuri/jsonschema/v6"
 	"go.yaml.in/yaml/v4"
 
+	"dmasim/allocator/kernel/version"
 	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/workloads"
@@ -99,13 +100,13 @@ func refine(s *jsonschema.Schema) {
 	}
 	for p := s.Properties.Oldest(); p != nil; p = p.Next() {
 		if value, ok := p.Value.Extras["default"]; ok {
-			if text, _ := value.(string); strings.Trim(text, "0123456789") == "" && text != "" {
+			if text, _ := value.(string); strings.Trim(text, "0123456789") == "" && text != "" && p.Value.Type == "integer" {
 				p.Value.Extras["default"] = json.Number(text)
 			}
 			s.Required = slices.DeleteFunc(s.Required, func(key string) bool { return key == p.Key })
 		}
-		if p.Value.Type == "integer" && p.Value.ExclusiveMinimum == "" {
-			p.Value.Minimum = "0" // all of them are unsigned
+		if p.Value.Type == "integer" && p.Value.ExclusiveMinimum == "" && p.Value.Minimum == "" {
+			p.Value.Minimum = "0" // the others are unsigned
 		}
 		if p.Key == "name" {
 			p.Value.Pattern = namePattern
@@ -124,6 +125,10 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return reference("Sizes")
 	case reflect.TypeFor[Times]():
 		return reference("Times")
+	case reflect.TypeFor[version.Version]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: `^[0-9]+\.[0-9]+`}}}
+	case reflect.TypeFor[Mode]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: `^[0-7]{1,4}$`}}}
 	case reflect.TypeFor[Settings]():
 		return &jsonschema.Schema{Type: "object"}
 	}

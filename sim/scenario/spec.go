@@ -33,12 +33,16 @@ type Spec struct {
 	Page mem.Size `yaml:"page" jsonschema_extras:"default=4KiB"`
 	// Physical memory. Ranges must not overlap.
 	Memory []Range `yaml:"memory"`
+	// Page frames, zones and the kernel that hands them out. Without it, memory is but arenas of heaps.
+	Machine *Machine `yaml:"machine,omitempty"`
 	// Heaps that buffers come from. Their arenas must not overlap.
 	Heaps []Heap `yaml:"heaps"`
 	// Devices that reach memory by DMA.
 	Devices []Device `yaml:"devices,omitempty"`
 	// The work: who asks for which buffers, when, and for how long.
-	Workloads []Workload `yaml:"workloads"`
+	Workloads []Workload `yaml:"workloads,omitempty"`
+	// Processes of the machine, with what they do step by step.
+	Processes []Process `yaml:"processes,omitempty"`
 }
 
 // Range is a piece of memory.
@@ -58,10 +62,30 @@ func (r Range) Range() mem.Range {
 type Heap struct {
 	// Name, unique among the heaps.
 	Name string `yaml:"name"`
-	// Memory that the heap hands out; all of it by default.
+	// Where its buffers come from: an arena of its own (carveout), pages of the machine (system), a CMA area of it (cma), or pages of the machine that are kept for reuse (pooled).
+	Kind HeapKind `yaml:"kind" jsonschema_extras:"default=carveout"`
+	// Memory that a carveout hands out; all of it by default. On a machine with page frames it has to be named: the page allocator does not get it.
 	Arena []Range `yaml:"arena,omitempty"`
-	// Placement strategy: name or name:key=value,key=value.
-	Allocator string `yaml:"allocator"`
+	// Placement strategy of a carveout: name or name:key=value,key=value.
+	Allocator string `yaml:"allocator,omitempty"`
+	// CMA area of a cma heap; the first one by default.
+	Area string `yaml:"area,omitempty"`
+	// Most bytes that its buffers may hold together. Linux has no such limit; it is a proposal.
+	Limit mem.Size `yaml:"limit,omitempty" jsonschema:"exclusiveMinimum=0"`
+	// Most bytes that the buffers of one process or client may hold. Linux has no such limit; it is a proposal.
+	LimitPerProcess mem.Size `yaml:"limit_per_process,omitempty" jsonschema:"exclusiveMinimum=0"`
+	// User that owns the heap's device file; by default root.
+	User uint32 `yaml:"user,omitempty"`
+	// Group of the heap's device file; by default root's.
+	Group uint32 `yaml:"group,omitempty"`
+	// Who may open the device file: permission bits as chmod takes them. By default 0600.
+	Mode Mode `yaml:"mode" jsonschema_extras:"default=0600"`
+	// Bytes that every buffer gets behind its end, whatever its devices ask for, so that those that overshoot hit nobody.
+	Guard mem.Size `yaml:"guard,omitempty"`
+	// Bytes that a pooled heap keeps for reuse at most; by default as much as there is.
+	PoolSize mem.Size `yaml:"pool_size,omitempty" jsonschema:"exclusiveMinimum=0"`
+	// Time after which a pooled heap gives freed buffers back to its pool.
+	FreeDelay time.Duration `yaml:"free_delay,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// End of memory that is filled first, unless a client says otherwise. natural is the allocator's own habit.
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
 	// Unit of the heap: every buffer is rounded up to it. By default a page.
@@ -116,6 +140,20 @@ type Client struct {
 	Size *Sizes `yaml:"size,omitempty"`
 	// Time from allocation to release.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
+	// What devices do with every buffer, one after the other from its allocation on.
+	Transfers []Transfer `yaml:"transfers,omitempty"`
+	// Whether its drivers ignore fences: a device does not wait for the one before, and a buffer is freed at its end whether transfers are over or not.
+	Unfenced bool `yaml:"unfenced,omitempty"`
+}
+
+// Transfer is a transfer of a client's buffer.
+type Transfer struct {
+	// Device, one of the client's.
+	Device string `yaml:"device"`
+	// What it does with the buffer: read, write or read-write.
+	Access AccessMode `yaml:"access"`
+	// How long it takes. A device does one transfer at a time.
+	Time time.Duration `yaml:"time" jsonschema:"exclusiveMinimum=0"`
 }
 
 // Override is a variant: the scenario with some fields set otherwise.

@@ -239,8 +239,16 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 		return err
 	}
 	fmt.Fprintln(w)
-	for _, line := range wrap(report.FirstFailure(r), 80) {
-		fmt.Fprintln(w, line)
+	if err := printIncidents(w, r); err != nil {
+		return err
+	}
+	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.FirstIncident(r)} {
+		if text == "" {
+			continue
+		}
+		for _, line := range wrap(text, 80) {
+			fmt.Fprintln(w, line)
+		}
 	}
 	if heaps := awareHeaps(r); len(heaps) > 0 {
 		text := "proposal: heap " + strings.Join(heaps, ", ") + " is told what devices reach; the heaps of Linux are not (aware: false)"
@@ -254,6 +262,16 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
+}
+
+// printIncidents writes the table of incidents, if there were any.
+func printIncidents(w io.Writer, r *result.Result) error {
+	var table strings.Builder
+	if err := report.IncidentTable(&table, r); err != nil || table.Len() == 0 {
+		return err
+	}
+	_, err := fmt.Fprintln(w, table.String())
+	return err
 }
 
 // awareHeaps names the heaps that are told of devices and have some to be told

@@ -19,7 +19,7 @@ func newScenarioCommand() *cobra.Command {
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newScenarioCheckCommand(), newScenarioInitCommand(), newScenarioSchemaCommand())
+	cmd.AddCommand(newScenarioListCommand(), newScenarioCheckCommand(), newScenarioInitCommand(), newScenarioSchemaCommand())
 	return cmd
 }
 
@@ -108,24 +108,80 @@ func flaw(err error) *scenarioFlaw {
 	return &scenarioFlaw{Message: oneLine(err)}
 }
 
+func newScenarioListCommand() *cobra.Command {
+	var asJSON bool
+	cmd := &cobra.Command{
+		Use:     "list",
+		Short:   "List the embedded scenarios and what they show",
+		Example: "  dmasim scenario list",
+		Args:    cobra.NoArgs,
+		RunE:    func(cmd *cobra.Command, _ []string) error { return listScenarios(cmd.OutOrStdout(), asJSON) },
+	}
+	cmd.Flags().BoolVar(&asJSON, "json", false, "print an array of objects")
+	return cmd
+}
+
+// embeddedRow is an embedded scenario as programs read it.
+type embeddedRow struct {
+	Name        string   `json:"name"`
+	Description string   `json:"description"`
+	Variants    []string `json:"variants"`
+}
+
+func listScenarios(w io.Writer, asJSON bool) error {
+	rows := []embeddedRow{}
+	for _, name := range scenario.Names() {
+		s, err := scenario.Open(name)
+		if err != nil {
+			return err
+		}
+		rows = append(rows, embeddedRow{name, s.Description, summarize(name, s).Variants})
+	}
+	if asJSON {
+		return printJSON(w, rows)
+	}
+	for _, r := range rows {
+		for i, line := range wrap(r.Description, lineWidth-19) {
+			name := ""
+			if i == 0 {
+				name = r.Name
+			}
+			fmt.Fprintf(w, "%-17s  %s\n", name, line)
+		}
+	}
+	return nil
+}
+
 func newScenarioInitCommand() *cobra.Command {
-	return &cobra.Command{
+	var from string
+	cmd := &cobra.Command{
 		Use:   "init [FILE]",
 		Short: "Print a commented scenario to start from, or write it to FILE",
 		Long: `Print a commented scenario to start from, or write it to FILE, which must not exist.
-It is right as it stands and can be run.`,
-		Example: "  dmasim scenario init my-scenario.yaml\n  dmasim run my-scenario.yaml",
+It is right as it stands and can be run. With --from it is one of the embedded
+scenarios (see dmasim scenario list).`,
+		Example: "  dmasim scenario init my-scenario.yaml\n  dmasim scenario init --from pin-all-ram hog.yaml\n  dmasim run hog.yaml",
 		Args:    cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if len(args) == 0 {
-				if _, err := io.WriteString(cmd.OutOrStdout(), scenario.Starter()); err != nil {
-					return failedRun{err}
+			text := scenario.Starter()
+			if from != "" {
+				embedded, err := scenario.Text(from)
+				if err != nil {
+					return err
 				}
-				return nil
+				text = string(embedded)
 			}
-			return writeNew(args[0], scenario.Starter())
+			if len(args) == 1 {
+				return writeNew(args[0], text)
+			}
+			if _, err := io.WriteString(cmd.OutOrStdout(), text); err != nil {
+				return failedRun{err}
+			}
+			return nil
 		},
 	}
+	cmd.Flags().StringVar(&from, "from", "", "name of an embedded scenario")
+	return cmd
 }
 
 // writeNew writes a file that must not exist; it leaves none behind if it fails.

@@ -71,7 +71,7 @@ func (o *traceOptions) scenario(path string, problem *trace.Problem) (*scenario.
 		Page:   4 * mem.KiB,
 		Memory: []scenario.Range{{Base: mem.Addr(base), Size: size}},
 		Heaps: []scenario.Heap{{
-			Name: "memory", Allocator: o.allocators[0], Placement: o.placement, Granule: o.granule, Aware: true,
+			Name: "memory", Kind: scenario.Carveout, Mode: 0o600, Allocator: o.allocators[0], Placement: o.placement, Granule: o.granule, Aware: true,
 		}},
 		Workloads: []scenario.Workload{{
 			Name: "trace", Heap: "memory", Devices: o.devices,

@@ -1,0 +1,20 @@
+package dmabuf
+
+// Errno is the result of a system call.
+type Errno uint8
+
+// The results. The names are those of errno(3).
+const (
+	OK Errno = iota
+	EBADF
+	EINVAL
+	EMFILE
+	EBUSY
+	EAGAIN // the call would wait
+	ESRCH
+)
+
+var errnoNames = [...]string{"OK", "EBADF", "EINVAL", "EMFILE", "EBUSY", "EAGAIN", "ESRCH"}
+
+// String returns the name, such as "EBADF".
+func (e Errno) String() string { return errnoNames[e] }

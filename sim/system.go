@@ -1,0 +1,167 @@
+package sim
+
+import (
+	"fmt"
+
+	"dmasim/allocator/ledger"
+	"dmasim/devices"
+	"dmasim/sim/dmabuf"
+)
+
+// startSystem makes what processes and transfers need, if there are any.
+func (s *Simulation) startSystem() error {
+	transfers := false
+	for i := range s.cfg.Clients {
+		transfers = transfers || len(s.cfg.Clients[i].Transfers) > 0
+	}
+	if !transfers && len(s.cfg.Processes) == 0 {
+		return nil
+	}
+	s.kernel = dmabuf.New()
+	s.places = newOccupancy()
+	s.clientOf, s.latest = map[string]int{}, map[string]int32{}
+	for i := range s.cfg.Devices {
+		d := &s.cfg.Devices[i]
+		plan, err := devices.Merge(*d)
+		if err != nil {
+			return fmt.Errorf("device %s: %w", d.Name, err)
+		}
+		s.engines = append(s.engines, engine{context: s.kernel.NewContext()})
+		s.coherent = append(s.coherent, d.Coherence == devices.Coherent)
+		s.alone = append(s.alone, plan)
+		s.reach = append(s.reach, plan.Reach)
+	}
+	for i := range s.cfg.Clients {
+		c := &s.cfg.Clients[i]
+		if c.Heap < 0 {
+			s.clientOf[c.Name] = i
+		}
+		s.drivers = append(s.drivers, s.kernel.Spawn(noLimit))
+	}
+	s.spawn()
+	return nil
+}
+
+// noLimit is more descriptors than anybody opens: clients of sources are not
+// limited.
+const noLimit = 1 << 30
+
+// share is what the drivers of a client's buffer have.
+type share struct {
+	fd       dmabuf.FD
+	attached []uint32
+}
+
+// openShare makes the drivers of a client import a buffer, and hands the transfers
+// to its devices.
+func (s *Simulation) openShare(slot uint32, client int) {
+	c := &s.cfg.Clients[client]
+	id, fd, _ := s.kernel.Export(s.drivers[client], s.buffers[slot].Payload, true)
+	s.share(slot, id)
+	number := take(&s.shares, &s.freeShares)
+	s.buffers[slot].share = number
+	shared := &s.shares[number]
+	shared.fd, shared.attached = fd, shared.attached[:0]
+	for _, device := range c.Devices {
+		a, _ := s.attach(s.drivers[client], fd, int32(device), int32(client))
+		shared.attached = append(shared.attached, a)
+		s.mapFor(a)
+	}
+	for _, t := range c.Transfers {
+		for _, a := range shared.attached {
+			if at := &s.attachments[a]; at.device == int32(t.Device) && at.mapped {
+				s.submit(a, t.Access, s.buffers[slot].Payload, t.Time, c.Unfenced)
+			}
+		}
+	}
+}
+
+// closeShare ends a client's use of a buffer. Drivers with fences let go of it
+// when the transfers are over.
+func (s *Simulation) closeShare(slot uint32) {
+	b := &s.buffers[slot]
+	shared := &s.shares[b.share]
+	for _, a := range shared.attached {
+		s.letGo(a)
+	}
+	s.freeShares = append(s.freeShares, b.share)
+	s.kernel.Close(s.drivers[b.Owner], shared.fd)
+}
+
+// share makes a dma-buf stand for the buffer in a slot.
+func (s *Simulation) share(slot uint32, id dmabuf.Buffer) {
+	for uint64(id) >= uint64(len(s.slotOf)) {
+		s.slotOf = append(s.slotOf, 0)
+	}
+	s.slotOf[id] = slot
+	b := &s.buffers[slot]
+	b.dmabuf, b.shared = id, true
+}
+
+// reap frees the buffers whose last reference is gone, and reports what made the
+// kernel warn.
+func (s *Simulation) reap() error {
+	s.warnings = s.kernel.Warnings(s.warnings[:0])
+	for _, w := range s.warnings {
+		s.incident(IncidentReport{Kind: Misuse, Buffer: s.buffers[s.slotOf[w.Buffer]].number, Detail: w.Text})
+	}
+	s.released = s.kernel.Released(s.released[:0])
+	for _, id := range s.released {
+		if err := s.free(s.slotOf[id]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// incident emits something that went wrong.
+func (s *Simulation) incident(report IncidentReport) {
+	report.At = s.now
+	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: Incident, Client: -1, Heap: -1, Incident: &report}
+	s.emit()
+}
+
+// state describes a heap for a request that it never saw.
+func (s *Simulation) state(heap int32, size uint64) ledger.Diagnosis {
+	l := s.heaps[heap].Ledger
+	return ledger.Diagnosis{Size: size, Free: l.FreeBytes()}
+}
+
+// findLeaks reports the buffers that nobody is going to use or free.
+func (s *Simulation) findLeaks() error {
+	if s.kernel == nil {
+		return nil
+	}
+	var holders []dmabuf.Holder
+	for _, id := range s.kernel.Live(nil) {
+		holders = s.kernel.Holders(holders[:0], id)
+		if !dmabuf.Forgotten(holders) {
+			continue
+		}
+		b := &s.buffers[s.slotOf[id]]
+		h := holders[0]
+		more := ""
+		if len(holders) > 1 {
+			more = fmt.Sprintf(" and %d more", len(holders)-1)
+		}
+		what := "a mapping"
+		if h.Descriptor >= 0 {
+			what = fmt.Sprintf("descriptor %d", h.Descriptor)
+		}
+		s.incident(IncidentReport{
+			Kind: Leak, Actor: s.nameOf(h.PID), Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name, Range: s.extents(s.slotOf[id])[0],
+			Detail: fmt.Sprintf("%d bytes held by %s (pid %d)%s since %v by %v, never used after", b.Payload, what, h.PID, more, h.Since, h.By),
+		})
+	}
+	return s.broken
+}
+
+// nameOf returns the name of a process.
+func (s *Simulation) nameOf(pid dmabuf.PID) string {
+	for i := range s.processes {
+		if s.processes[i].pid == pid {
+			return s.processes[i].name
+		}
+	}
+	return ""
+}

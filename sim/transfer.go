@@ -1,0 +1,296 @@
+package sim
+
+import (
+	"time"
+
+	"dmasim/sim/dmabuf"
+	"dmasim/workloads/program"
+)
+
+// Transfer is what a device does with every buffer of a client.
+type Transfer struct {
+	Device int // index into Config.Devices
+	Access program.Access
+	Time   time.Duration
+}
+
+// engine is the part of a device that transfers: one transfer at a time, in the
+// order in which they were submitted.
+type engine struct {
+	context dmabuf.Context
+	queue   []uint32 // transfers; the first one runs, or is next
+	busy    bool
+}
+
+// transfer is a transfer that is not over.
+type transfer struct {
+	device     int32
+	attachment uint32
+	slot       uint32 // of the buffer
+	access     program.Access
+	unfenced   bool
+	size       uint64
+	time       time.Duration
+	begun      time.Duration
+	fence      dmabuf.Fence
+	waits      int32   // fences that it waits for
+	detached   bool    // its attachment is gone
+	orphan     *orphan // its buffer is gone
+}
+
+// attachment is a device that a driver attached to a buffer.
+type attachment struct {
+	device   int32
+	client   int32
+	slot     uint32
+	importer dmabuf.Importer
+	id       dmabuf.Attachment
+	mapped   bool
+	pending  int32 // transfers with fences that are not over
+	closing  bool  // it goes when they are
+}
+
+// take returns the number of an unused element of list.
+func take[T any](list *[]T, free *[]uint32) uint32 {
+	if n := len(*free); n > 0 {
+		i := (*free)[n-1]
+		*free = (*free)[:n-1]
+		return i
+	}
+	var zero T
+	*list = append(*list, zero)
+	return uint32(len(*list) - 1)
+}
+
+// attach makes a driver get the buffer of a descriptor and attach a device.
+func (s *Simulation) attach(pid dmabuf.PID, fd dmabuf.FD, device, client int32) (uint32, dmabuf.Errno) {
+	importer, errno := s.kernel.Get(pid, fd)
+	if errno != dmabuf.OK {
+		return 0, errno
+	}
+	id, errno := s.kernel.Attach(importer, s.coherent[device])
+	if errno != dmabuf.OK {
+		return 0, errno
+	}
+	number := take(&s.attachments, &s.freeAttachments)
+	slot := s.slotOf[s.kernel.ImportedBuffer(importer)]
+	s.attachments[number] = attachment{device: device, client: client, slot: slot, importer: importer, id: id}
+	return number, s.announce(Attach, number)
+}
+
+// announce emits an event about an attachment.
+func (s *Simulation) announce(kind Kind, number uint32) dmabuf.Errno {
+	a := &s.attachments[number]
+	b := &s.buffers[a.slot]
+	s.event = Event{
+		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: int(a.client), Heap: int(b.heap),
+		Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
+	}
+	s.emit()
+	return dmabuf.OK
+}
+
+// mapFor maps an attachment for its device. It is false where the device cannot
+// use the buffer and its driver knows.
+func (s *Simulation) mapFor(number uint32) (ok bool, errno dmabuf.Errno) {
+	a := &s.attachments[number]
+	if cause := s.judge(a); cause != 0 {
+		b := &s.buffers[a.slot]
+		s.event = Event{
+			Number: s.event.Number + 1, At: s.now, Kind: Map, Client: int(a.client), Heap: int(b.heap),
+			Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
+		}
+		s.event.Diagnosis.Cause, s.event.Diagnosis.Size = cause, b.Block.Size
+		s.emit()
+		return false, dmabuf.OK
+	}
+	if errno := s.kernel.Map(a.id); errno != dmabuf.OK {
+		return false, errno
+	}
+	a.mapped = true
+	return true, s.announce(Map, number)
+}
+
+// letGo ends an attachment: now, or when the transfers are over whose fences
+// stand for them.
+func (s *Simulation) letGo(number uint32) {
+	a := &s.attachments[number]
+	a.closing = true
+	if a.pending > 0 {
+		return
+	}
+	if a.mapped {
+		s.unmap(number)
+	}
+	s.kernel.Detach(a.id)
+	for _, n := range s.engines[a.device].queue {
+		if t := &s.transfers[n]; t.attachment == number {
+			t.detached = true // a driver without fences does not know of it
+		}
+	}
+	s.announce(Detach, number)
+	importer := a.importer
+	s.freeAttachments = append(s.freeAttachments, number)
+	s.kernel.Put(importer)
+}
+
+func (s *Simulation) unmap(number uint32) dmabuf.Errno {
+	a := &s.attachments[number]
+	errno := s.kernel.Unmap(a.id)
+	if errno == dmabuf.OK {
+		a.mapped = false
+		s.announce(Unmap, number)
+	}
+	return errno
+}
+
+// submit hands a transfer to the device of a mapped attachment.
+func (s *Simulation) submit(on uint32, access program.Access, size uint64, length time.Duration, unfenced bool) uint32 {
+	a := &s.attachments[on]
+	device := a.device
+	e := &s.engines[device]
+	number := take(&s.transfers, &s.freeTransfers)
+	t := &s.transfers[number]
+	*t = transfer{
+		device: device, attachment: on, slot: a.slot, access: access, unfenced: unfenced,
+		size: size, time: length, fence: dmabuf.NoFence,
+	}
+	b := &s.buffers[a.slot]
+	b.transfers++
+	if !unfenced {
+		a.pending++
+		needs, usage := dmabuf.Write, dmabuf.Read
+		if access&program.WriteOnly != 0 {
+			needs, usage = dmabuf.Read, dmabuf.Write
+		}
+		s.fences = s.kernel.Unsignalled(s.fences[:0], b.dmabuf, needs)
+		for _, f := range s.fences {
+			if s.kernel.ContextOf(f) != e.context && s.kernel.Await(f, transferToken(number)) {
+				t.waits++
+			}
+		}
+		t.fence = s.kernel.NewFence(e.context)
+		s.kernel.AddFence(b.dmabuf, t.fence, usage)
+	}
+	e.queue = append(e.queue, number)
+	s.startNext(device)
+	return number
+}
+
+// startNext begins the transfer that is next, if the device is idle and the
+// transfer waits for nothing.
+func (s *Simulation) startNext(device int32) {
+	e := &s.engines[device]
+	if e.busy || len(e.queue) == 0 {
+		return
+	}
+	number := e.queue[0]
+	t := &s.transfers[number]
+	if t.waits > 0 {
+		return
+	}
+	e.busy = true
+	t.begun = s.now
+	s.schedule(s.now+t.time, transferEnd, number, 0)
+	if t.orphan != nil {
+		s.strike(t, t.orphan.ranges, "its buffer was freed before it began")
+		return
+	}
+	s.begin(t)
+}
+
+// begin does what a transfer does to memory and to those who use it.
+func (s *Simulation) begin(t *transfer) {
+	b := &s.buffers[t.slot]
+	s.announceTransfer(Start, t)
+	writes := t.access&program.WriteOnly != 0
+	if b.writing > 0 || (writes && b.reading > 0) {
+		s.incident(IncidentReport{
+			Kind: Race, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
+			Detail: "another transfer of the buffer was not over",
+		})
+	}
+	if writes {
+		b.writing++
+	} else {
+		b.reading++
+	}
+	if !t.detached && s.kernel.DeviceAccess(s.attachments[t.attachment].id, dmabuf.Access(t.access)) {
+		s.incident(IncidentReport{
+			Kind: StaleTransfer, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
+			Detail: "the CPU's caches held newer data: no end_cpu_access before the transfer",
+		})
+	}
+	s.stray(t)
+}
+
+func (s *Simulation) announceTransfer(kind Kind, t *transfer) {
+	b := &s.buffers[t.slot]
+	s.event = Event{
+		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: b.Owner, Heap: int(b.heap),
+		Device: int(t.device), Size: t.size, Buffer: b.Buffer, Since: t.begun,
+	}
+	s.emit()
+}
+
+// finish ends the transfer that runs on its device, and lets go on who waited for
+// it.
+func (s *Simulation) finish(number uint32) error {
+	t := &s.transfers[number]
+	device := t.device
+	e := &s.engines[device]
+	if t.orphan == nil {
+		b := &s.buffers[t.slot]
+		b.transfers--
+		if t.access&program.WriteOnly != 0 {
+			b.writing--
+		} else {
+			b.reading--
+		}
+		s.announceTransfer(End, t)
+	} else {
+		s.bury(number)
+	}
+	var woken []dmabuf.Token
+	if t.fence != dmabuf.NoFence {
+		s.tokens, _ = s.kernel.Signal(s.tokens[:0], t.fence)
+		woken = s.tokens
+	}
+	on, unfenced := t.attachment, t.unfenced
+	s.freeTransfers = append(s.freeTransfers, number)
+	e.queue = append(e.queue[:0], e.queue[1:]...)
+	e.busy = false
+	if !unfenced { // the attachment is there: it waits for its transfers
+		a := &s.attachments[on]
+		if a.pending--; a.pending == 0 && a.closing {
+			s.letGo(on)
+		}
+	}
+	for _, token := range woken {
+		if isTransfer(token) {
+			waiting := &s.transfers[uint32(token)]
+			if waiting.waits--; waiting.waits == 0 {
+				s.startNext(waiting.device)
+			}
+		} else {
+			s.schedule(s.now, wakeProcess, tokenIndex(token), tokenTurn(token))
+		}
+	}
+	s.startNext(device)
+	return s.reap()
+}
+
+// Tokens of those who wait for fences: transfers and processes.
+const processToken = dmabuf.Token(1) << 63
+
+func transferToken(number uint32) dmabuf.Token { return dmabuf.Token(number) }
+
+func waitToken(process int32, turn uint32) dmabuf.Token {
+	return processToken | dmabuf.Token(process)<<32 | dmabuf.Token(turn)
+}
+
+func isTransfer(t dmabuf.Token) bool { return t&processToken == 0 }
+
+func tokenIndex(t dmabuf.Token) uint32 { return uint32(t &^ processToken >> 32) }
+
+func tokenTurn(t dmabuf.Token) uint32 { return uint32(t) }
