@@ -156,7 +156,7 @@ func (p *PerCPU) Free(pfn uint64) error {
 	if err != nil {
 		return err
 	}
-	if !cacheable(order) {
+	if !cacheable(order) || p.zone.isolated.holds(i) {
 		p.zone.release(i, order, false)
 		return nil
 	}

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
+
+	"dmasim/mem"
 )
 
 // MaxOrder is the order of the largest blocks (MAX_PAGE_ORDER).
@@ -46,6 +48,10 @@ type Config struct {
 	// Types holds the type of each pageblock that the zone touches, from the one
 	// with Base upwards. Nil makes all of them movable, as at boot.
 	Types []Type
+	// Holes are page frames of the zone that its lists never hold: there is no
+	// memory, or firmware keeps it. A hole of whole pageblocks can become free
+	// later as CMA; see [Zone.AddCMA].
+	Holes mem.RangeSet
 }
 
 // Zone hands out blocks of page frames (struct zone). It is made by [New].
@@ -73,6 +79,8 @@ type Zone struct {
 	blockLRU  []uint16 // pages of live blocks with LRU set
 
 	free, freeCMA uint64
+
+	isolated span // pages
 }
 
 // State of the block that begins at a page; its order is in the low bits. Pages
@@ -83,6 +91,8 @@ const (
 	headLive   = 0x20
 	headCached = 0x40 // on a list of a PerCPU
 	onLRU      = 0x80 // with headLive
+
+	headIsolated = 0xc0 // free, but on no list
 )
 
 // New returns a zone whose pages are all free, in the order in which they are
@@ -114,7 +124,7 @@ func New(cfg Config) (*Zone, error) {
 			z.lists[t][order] = emptyList
 		}
 	}
-	z.boot()
+	z.boot(cfg)
 	return z, nil
 }
 
