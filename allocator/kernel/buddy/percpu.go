@@ -58,6 +58,9 @@ func (p *PerCPU) State() PerCPUState {
 	return s
 }
 
+// Pages returns the number of pages on all lists.
+func (p *PerCPU) Pages() uint64 { return uint64(p.count) }
+
 // cacheable reports whether blocks of an order go through the lists
 // (pcp_allowed_order).
 func cacheable(order uint) bool { return order < lowOrders || order == hugeOrder }

@@ -161,6 +161,16 @@ func (z *Zone) FreePages() (all, cma uint64) { return z.free, z.freeCMA }
 // FreeBlocks returns the number of free blocks on the list of a type and order.
 func (z *Zone) FreeBlocks(t Type, order uint) uint64 { return uint64(z.lists[t][order].n) }
 
+// Suitable reports whether a free block of an order or more is on a list, of any
+// type but CMA, or of any type at all (the last part of __zone_watermark_ok).
+func (z *Zone) Suitable(order uint, withCMA bool) bool {
+	orders := z.orders[Unmovable] | z.orders[Movable] | z.orders[Reclaimable]
+	if withCMA {
+		orders |= z.orders[CMA]
+	}
+	return orders>>order != 0
+}
+
 // Blocks yields the first page frame of each free block on the list of a type
 // and order, from head to tail. The zone must not be changed meanwhile.
 func (z *Zone) Blocks(t Type, order uint) iter.Seq[uint64] {
