@@ -26,6 +26,11 @@
 //
 // A zone whose pageblocks are all movable is the plain buddy system.
 //
+// For what moves pages, a range can be taken out of the lists: [Zone.Isolate]
+// for a contiguous allocation (start_isolate_page_range), [Zone.TakeFree] for
+// the free scanner of compaction (isolate_freepages_block). The links of a live
+// block are its user's: a [Queue] is a list of live blocks, such as an LRU list.
+//
 // # Cost
 //
 // A zone takes nine bytes for each page frame, and no pointers: one for the
@@ -37,8 +42,7 @@
 //
 // Not modelled: watermarks, and whatever a request does when this fails
 // (reclaim, compaction, draining of the per-CPU lists); the reserve for urgent
-// requests (highatomic); isolated pageblocks, as during the migration of a CMA
-// range; checks of page contents; the batching of the zone's counters on
+// requests (highatomic); checks of page contents; the batching of the zone's counters on
 // machines with several CPUs, which makes the kernel see them late. The
 // behaviour of the per-CPU lists below the high watermark, during reclaim and
 // on CPUs with large caches follows the source; the rest is also compared with

@@ -3,6 +3,8 @@ package buddy
 import (
 	"fmt"
 	"math/bits"
+
+	"dmasim/mem"
 )
 
 // Free gives the live block that begins at a page frame back to the zone's
@@ -32,20 +34,28 @@ func (z *Zone) kill(pfn uint64) (i uint32, order uint, err error) {
 	return i, order, nil
 }
 
-// boot frees all pages of the zone.
-func (z *Zone) boot() {
-	for i := z.lo; i < z.hi; {
-		order := min(uint(bits.TrailingZeros32(i)), uint(bits.Len32(z.hi-i))-1, MaxOrder)
-		z.release(i, order, true)
-		i += 1 << order
+// boot frees all pages of the zone that are in no hole.
+func (z *Zone) boot(cfg Config) {
+	all := mem.RangeSet{{Lo: cfg.Base, Hi: cfg.Base + cfg.Pages}}
+	for _, run := range all.Subtract(cfg.Holes) {
+		for i, hi := uint32(run.Lo-z.origin), uint32(run.Hi-z.origin); i < hi; {
+			order := min(uint(bits.TrailingZeros32(i)), uint(bits.Len32(hi-i))-1, MaxOrder)
+			z.release(i, order, true)
+			i += 1 << order
+		}
 	}
 }
 
 // release puts a block on the lists, in pieces of one pageblock if it is larger,
-// each by the type of its own pageblock (split_large_buddy).
+// each by the type of its own pageblock (split_large_buddy). Pieces that are
+// isolated stay off the lists.
 func (z *Zone) release(i uint32, order uint, tail bool) {
 	piece := min(order, z.pageblock)
 	for end := i + 1<<order; i < end; i += 1 << piece {
+		if z.isolated.holds(i) {
+			z.page[i] = headIsolated | uint8(piece)
+			continue
+		}
 		z.merge(i, piece, tail)
 	}
 }

@@ -58,6 +58,9 @@ func (p *PerCPU) State() PerCPUState {
 	return s
 }
 
+// Pages returns the number of pages on all lists.
+func (p *PerCPU) Pages() uint64 { return uint64(p.count) }
+
 // cacheable reports whether blocks of an order go through the lists
 // (pcp_allowed_order).
 func cacheable(order uint) bool { return order < lowOrders || order == hugeOrder }
@@ -156,7 +159,7 @@ func (p *PerCPU) Free(pfn uint64) error {
 	if err != nil {
 		return err
 	}
-	if !cacheable(order) {
+	if !cacheable(order) || p.zone.isolated.holds(i) {
 		p.zone.release(i, order, false)
 		return nil
 	}

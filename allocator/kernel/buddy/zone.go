@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"iter"
 	"math"
+
+	"dmasim/mem"
 )
 
 // MaxOrder is the order of the largest blocks (MAX_PAGE_ORDER).
@@ -46,6 +48,10 @@ type Config struct {
 	// Types holds the type of each pageblock that the zone touches, from the one
 	// with Base upwards. Nil makes all of them movable, as at boot.
 	Types []Type
+	// Holes are page frames of the zone that its lists never hold: there is no
+	// memory, or firmware keeps it. A hole of whole pageblocks can become free
+	// later as CMA; see [Zone.AddCMA].
+	Holes mem.RangeSet
 }
 
 // Zone hands out blocks of page frames (struct zone). It is made by [New].
@@ -73,6 +79,8 @@ type Zone struct {
 	blockLRU  []uint16 // pages of live blocks with LRU set
 
 	free, freeCMA uint64
+
+	isolated span // pages
 }
 
 // State of the block that begins at a page; its order is in the low bits. Pages
@@ -83,6 +91,8 @@ const (
 	headLive   = 0x20
 	headCached = 0x40 // on a list of a PerCPU
 	onLRU      = 0x80 // with headLive
+
+	headIsolated = 0xc0 // free, but on no list
 )
 
 // New returns a zone whose pages are all free, in the order in which they are
@@ -114,7 +124,7 @@ func New(cfg Config) (*Zone, error) {
 			z.lists[t][order] = emptyList
 		}
 	}
-	z.boot()
+	z.boot(cfg)
 	return z, nil
 }
 
@@ -150,6 +160,16 @@ func (z *Zone) FreePages() (all, cma uint64) { return z.free, z.freeCMA }
 
 // FreeBlocks returns the number of free blocks on the list of a type and order.
 func (z *Zone) FreeBlocks(t Type, order uint) uint64 { return uint64(z.lists[t][order].n) }
+
+// Suitable reports whether a free block of an order or more is on a list, of any
+// type but CMA, or of any type at all (the last part of __zone_watermark_ok).
+func (z *Zone) Suitable(order uint, withCMA bool) bool {
+	orders := z.orders[Unmovable] | z.orders[Movable] | z.orders[Reclaimable]
+	if withCMA {
+		orders |= z.orders[CMA]
+	}
+	return orders>>order != 0
+}
 
 // Blocks yields the first page frame of each free block on the list of a type
 // and order, from head to tail. The zone must not be changed meanwhile.
