@@ -25,6 +25,7 @@ const (
 	Incident                 // something went wrong: Event.Incident
 	ProcessStart             // a process began
 	ProcessEnd               // a process ended
+	Kill                     // a process was killed for want of memory: Size is what was its own, and Pinned what dma-bufs held
 )
 
 // Event is one thing that happened. Which fields mean something depends on its
@@ -40,6 +41,7 @@ type Event struct {
 	Buffer    heap.Buffer
 	Diagnosis ledger.Diagnosis // of an allocation or a map; Cause None: served
 	Since     time.Duration
+	Pinned    uint64 // bytes
 	Incident  *IncidentReport
 }
 

@@ -45,3 +45,8 @@ const (
 	CMAHeap                    // a CMA area of it
 	PooledHeap                 // pages of the machine that are kept for reuse
 )
+
+// String returns the name used in scenarios, such as "system".
+func (k HeapKind) String() string {
+	return [...]string{"carveout", "system", "cma", "pooled"}[k]
+}

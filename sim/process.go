@@ -7,7 +7,10 @@ import (
 	"time"
 
 	"dmasim/allocator"
+	"dmasim/allocator/ledger"
+	"dmasim/mem"
 	"dmasim/sim/dmabuf"
+	"dmasim/sim/physmem"
 	"dmasim/workloads/program"
 )
 
@@ -20,7 +23,7 @@ type Process struct {
 	Anonymous   uint64 // bytes of its own at the start
 	OOMScoreAdj int
 	Start       time.Duration
-	Program     *program.Program
+	Program     *program.Program // nil: it only holds memory
 }
 
 // process is a process that runs or has run.
@@ -29,6 +32,7 @@ type process struct {
 	name     string // by now
 	client   int
 	pid      dmabuf.PID
+	owner    physmem.Owner
 	thread   *program.Thread
 	state    processState
 	turn     uint32 // counts waits, so that a wake-up that comes too late is known
@@ -74,15 +78,21 @@ const maxStepsAtOnce = 1 << 22
 var ErrNoTime = errors.New("the program lets no time pass: give a repeat an every, or let it sleep")
 
 // spawn makes the processes of the configuration.
-func (s *Simulation) spawn() {
+func (s *Simulation) spawn() error {
 	for i := range s.cfg.Processes {
 		p := &s.cfg.Processes[i]
-		s.processes = append(s.processes, process{
-			Process: p, name: p.Name, client: s.clientOf[p.Name], pid: s.kernel.Spawn(p.Descriptors), thread: p.Program.NewThread(), state: sleeping,
-		})
+		made := process{Process: p, name: p.Name, client: s.clientOf[p.Name], pid: s.kernel.Spawn(p.Descriptors), state: sleeping}
+		if p.Program != nil {
+			made.thread = p.Program.NewThread()
+			s.schedule(p.Start, wakeProcess, uint32(i), 0)
+		}
+		s.processes = append(s.processes, made)
 		s.latest[p.Name] = int32(i)
-		s.schedule(p.Start, wakeProcess, uint32(i), 0)
+		if err := s.adopt(int32(i), p.Anonymous); err != nil {
+			return fmt.Errorf("process %s with %s of its own: %w", p.Name, mem.Size(p.Anonymous), err)
+		}
 	}
+	return nil
 }
 
 // wake lets a process go on, if it still is where it was when the wake-up was
@@ -323,7 +333,13 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	if step.Size == 0 {
 		return s.done(p, step, dmabuf.EINVAL)
 	}
-	made, diagnosis := s.place(p.client, heap, &s.cfg.Clients[p.client], step.Size, 0)
+	var made live
+	var diagnosis ledger.Diagnosis
+	if h := s.paged(heap); h != nil && !s.limited(p.client, heap, step.Size) {
+		made, diagnosis = s.placePages(h, p.client, p.owner, heap, step.Size)
+	} else {
+		made, diagnosis = s.place(p.client, heap, &s.cfg.Clients[p.client], step.Size, 0)
+	}
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {
 		s.announceAlloc(p.client, heap, step.Size, made.Buffer, diagnosis)
@@ -381,7 +397,9 @@ func (s *Simulation) fork(index int32, step *program.Step) bool {
 	}
 	number := int32(len(s.processes))
 	s.processes = append(s.processes, child)
-	s.adopt(number, 0)
+	if err := s.adopt(number, 0); err != nil && s.broken == nil {
+		s.broken = err
+	}
 	s.latest[step.Name] = number
 	s.schedule(s.now, wakeProcess, uint32(number), 0)
 	return true

@@ -13,6 +13,7 @@ import (
 	"dmasim/mem"
 	"dmasim/sim/dmabuf"
 	"dmasim/sim/heap"
+	"dmasim/sim/physmem"
 	"dmasim/workloads"
 )
 
@@ -59,6 +60,16 @@ type Simulation struct {
 	orphans         []uint32 // transfers whose buffers are gone
 	places          *occupancy
 
+	// And of page frames; without any, memory is nil.
+	memory    *physmem.Memory
+	pages     []*heap.Pages   // by heap; nil: it is an arena
+	owners    []physmem.Owner // by client
+	files     physmem.Owner   // of the page cache
+	processOf map[physmem.Owner]int32
+	holds     []hold
+	stopped   bool             // the machine panicked
+	atKill    ledger.Diagnosis // the state of memory when it ran out last
+
 	// Lists that are used again and again.
 	fences   []dmabuf.Fence
 	tokens   []dmabuf.Token
@@ -100,6 +111,10 @@ type input struct {
 func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	s := &Simulation{cfg: cfg, observers: observers}
 	for i, h := range cfg.Heaps {
+		if h.Kind != Carveout {
+			s.heaps = append(s.heaps, nil)
+			continue
+		}
 		made, err := heap.New(heap.Config{
 			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Guard: h.Guard, Allocator: h.Allocator,
 			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.Check,
@@ -111,6 +126,9 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	}
 	for _, in := range cfg.Inputs {
 		s.inputs = append(s.inputs, &input{Input: in, index: int32(len(s.inputs))})
+	}
+	if err := s.startMachine(); err != nil {
+		return nil, err
 	}
 	return s, s.startSystem()
 }
@@ -170,6 +188,9 @@ func (s *Simulation) step() (done bool, err error) {
 	end := time.Duration(math.MaxInt64)
 	if s.cfg.Duration > 0 {
 		end = s.cfg.Duration
+	}
+	if s.stopped {
+		return true, nil
 	}
 	if len(s.due) > 0 && (in == nil || s.due[0].at <= in.next.At) {
 		if s.due[0].at >= end {
@@ -239,6 +260,9 @@ func (s *Simulation) advance(to time.Duration) {
 		o.Advance(to)
 	}
 	s.now = to
+	if s.kernel != nil {
+		s.kernel.Now = to
+	}
 }
 
 // do executes the operation that in offers.
@@ -273,6 +297,11 @@ func (s *Simulation) happen(d due) error {
 		err = s.wake(d.index, d.turn)
 	case transferEnd:
 		err = s.finish(d.index)
+	case pinOver:
+		s.unpin(d.index)
+	case heapWork:
+		err = s.pages[d.index].Work(s.now)
+		s.putOff(int32(d.index))
 	}
 	return errors.Join(err, s.broken)
 }
@@ -318,6 +347,14 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 
 // place asks a heap for a buffer.
 func (s *Simulation) place(owner int, from int32, client *Client, size, align uint64) (live, ledger.Diagnosis) {
+	if s.limited(owner, from, size) {
+		d := s.state(from, size)
+		d.Cause = allocator.Limit
+		return live{}, d
+	}
+	if h := s.paged(from); h != nil {
+		return s.placePages(h, owner, s.owners[owner], from, size)
+	}
 	buffer, diagnosis := s.heaps[from].Alloc(owner, client.Plan, client.Placement, size, align)
 	return live{Buffer: buffer, heap: from, input: -1}, diagnosis
 }
@@ -328,8 +365,8 @@ func (s *Simulation) keep(b live) uint32 {
 	slot := take(&s.buffers, &s.freeSlots)
 	s.buffers[slot] = b
 	if s.kernel != nil {
-		for _, r := range s.extents(slot) {
-			s.places.add(r, slot)
+		if s.paged(b.heap) == nil { // page frames know who is there
+			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
 		}
 		if len(s.orphans) > 0 {
 			s.overrun(slot)
@@ -368,12 +405,15 @@ func (s *Simulation) free(slot uint32) error {
 // giveBack returns a buffer to its heap.
 func (s *Simulation) giveBack(slot uint32) error {
 	b := &s.buffers[slot]
-	if s.kernel != nil {
-		for _, r := range s.extents(slot) {
-			s.places.remove(r)
-		}
-	}
 	s.freeSlots = append(s.freeSlots, slot)
+	if h := s.paged(b.heap); h != nil {
+		err := h.Free(b.Buffer, s.now)
+		s.putOff(b.heap)
+		return err
+	}
+	if s.kernel != nil {
+		s.places.remove(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size})
+	}
 	return s.heaps[b.heap].Free(b.Buffer)
 }
 
@@ -390,10 +430,18 @@ func (s *Simulation) emit() {
 }
 
 func (s *Simulation) check() error {
-	if s.event.Heap >= 0 && s.event.Kind <= Free {
+	if s.event.Heap >= 0 && s.event.Kind <= Free && s.heaps[s.event.Heap] != nil {
 		if err := s.heaps[s.event.Heap].Check(); err != nil {
 			return err
 		}
+	}
+	if s.memory != nil {
+		if err := s.checkFrames(); err != nil {
+			return err
+		}
+	}
+	if s.kernel != nil {
+		return s.kernel.Check()
 	}
 	return nil
 }

@@ -7,6 +7,8 @@ import (
 	"dmasim/allocator"
 	"dmasim/devices"
 	"dmasim/mem"
+	"dmasim/sim/heap"
+	"dmasim/sim/physmem"
 	"dmasim/workloads/program"
 )
 
@@ -30,6 +32,9 @@ func (s *Simulation) judge(a *attachment) allocator.Cause {
 // usable says why devices cannot use a buffer together.
 func (s *Simulation) usable(slot uint32, plan *devices.Plan) allocator.Cause {
 	b := &s.buffers[slot]
+	if h := s.paged(b.heap); h != nil && h.Kind != heap.CMA {
+		return plan.JudgePieces(s.extents(slot), b.Payload)
+	}
 	if plan.Judge(b.Block.Addr, b.Payload).Usable() {
 		return allocator.None
 	}
@@ -38,7 +43,12 @@ func (s *Simulation) usable(slot uint32, plan *devices.Plan) allocator.Cause {
 
 // extents returns the memory that a buffer holds, in the order of its bytes.
 func (s *Simulation) extents(slot uint32) []mem.Range {
-	block := s.buffers[slot].Block
+	b := &s.buffers[slot]
+	if h := s.paged(b.heap); h != nil {
+		s.pieces = h.Extents(s.pieces[:0], b.Buffer)
+		return s.pieces
+	}
+	block := b.Block
 	s.pieces = append(s.pieces[:0], mem.Range{Lo: block.Addr, Hi: block.Addr + block.Size})
 	return s.pieces
 }
@@ -148,11 +158,40 @@ func (s *Simulation) strike(t *transfer, ranges []mem.Range, detail string) {
 	}
 }
 
-// strikeFrames reports what a transfer accesses where no arena's buffer lies.
+// strikeFrames reports what a transfer accesses where no arena's buffer lies: page
+// frames of somebody, or memory that nobody holds.
 func (s *Simulation) strikeFrames(t *transfer, r mem.Range, report IncidentReport, kind IncidentKind) {
-	if kind == Scribble && t.orphan == nil {
-		report.Kind, report.Victim, report.Range = WriteToFree, "", r
-		s.incident(report)
+	tell := func(victim string, touched mem.Range) {
+		report.Kind, report.Victim, report.Range = kind, victim, touched
+		if victim == "" {
+			report.Kind = WriteToFree
+		}
+		// That an orphan's memory is free was told when it became one.
+		if victim != "" || (kind == Scribble && t.orphan == nil) {
+			s.incident(report)
+		}
+	}
+	if s.memory == nil {
+		tell("", r)
+		return
+	}
+	page := s.memory.PageSize()
+	var run mem.Range // of frames of the same victim
+	last := ""
+	for lo := r.Lo; lo < r.Hi; {
+		hi := min(r.Hi, lo-lo%page+page)
+		if _, victim := s.frameOwner(lo / page); run.Empty() {
+			run, last = mem.Range{Lo: lo, Hi: hi}, victim
+		} else if victim == last {
+			run.Hi = hi
+		} else {
+			tell(last, run)
+			run, last = mem.Range{Lo: lo, Hi: hi}, victim
+		}
+		lo = hi
+	}
+	if !run.Empty() {
+		tell(last, run)
 	}
 }
 
@@ -215,7 +254,36 @@ func (s *Simulation) overrun(slot uint32) {
 	}
 }
 
-// bury forgets an orphaned transfer that is over.
+// struckFrames reports frames of an orphan that hold memory of processes or of the
+// kernel now.
+func (s *Simulation) struckFrames(t *transfer) {
+	page := s.memory.PageSize()
+	kind := Scribble
+	if t.access&program.WriteOnly == 0 {
+		kind = StrayRead
+	}
+	told := map[string]bool{}
+	for _, r := range t.orphan.ranges {
+		for lo := r.Lo; lo < r.Hi; lo += page {
+			what, victim := s.frameOwner(lo / page)
+			if victim == "" || what == physmem.DMABuf || told[victim] {
+				continue
+			}
+			told[victim] = true
+			s.incident(IncidentReport{
+				Kind: kind, Actor: s.cfg.Devices[t.device].Name, Buffer: t.orphan.buffer, Victim: victim,
+				Range: mem.Range{Lo: lo, Hi: lo + page}, Detail: "its buffer was freed under the transfer, and the memory was handed out again",
+			})
+		}
+	}
+}
+
+// bury forgets an orphaned transfer that is over. Frames of its buffer that
+// others than buffers got meanwhile were hit.
 func (s *Simulation) bury(number uint32) {
+	t := &s.transfers[number]
+	if s.memory != nil {
+		s.struckFrames(t)
+	}
 	s.orphans = slices.DeleteFunc(s.orphans, func(n uint32) bool { return n == number })
 }

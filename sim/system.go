@@ -3,9 +3,13 @@ package sim
 import (
 	"fmt"
 
+	"dmasim/allocator/kernel/buddy"
 	"dmasim/allocator/ledger"
 	"dmasim/devices"
+	"dmasim/mem"
 	"dmasim/sim/dmabuf"
+	"dmasim/sim/heap"
+	"dmasim/sim/physmem"
 )
 
 // startSystem makes what processes and transfers need, if there are any.
@@ -38,8 +42,8 @@ func (s *Simulation) startSystem() error {
 		}
 		s.drivers = append(s.drivers, s.kernel.Spawn(noLimit))
 	}
-	s.spawn()
-	return nil
+	s.processOf = map[physmem.Owner]int32{}
+	return s.spawn()
 }
 
 // noLimit is more descriptors than anybody opens: clients of sources are not
@@ -122,9 +126,50 @@ func (s *Simulation) incident(report IncidentReport) {
 }
 
 // state describes a heap for a request that it never saw.
-func (s *Simulation) state(heap int32, size uint64) ledger.Diagnosis {
-	l := s.heaps[heap].Ledger
+func (s *Simulation) state(from int32, size uint64) ledger.Diagnosis {
+	if h := s.paged(from); h != nil {
+		page := s.memory.PageSize()
+		if h.Kind == heap.CMA {
+			area := s.memory.Area(h.Area)
+			free := (area.Pages.Size() - area.Used) * page
+			return ledger.Diagnosis{Size: size, Free: free, FreeInReach: free, Largest: area.LargestFree * page}
+		}
+		free := s.memory.Counters().Free * page
+		return ledger.Diagnosis{Size: size, Free: free, FreeInReach: free, Largest: s.largestBlock()}
+	}
+	l := s.heaps[from].Ledger
 	return ledger.Diagnosis{Size: size, Free: l.FreeBytes()}
+}
+
+// largestBlock returns the size of the largest free block of pages.
+func (s *Simulation) largestBlock() uint64 {
+	for order := physmem.NumOrders - 1; order >= 0; order-- {
+		for zone := range s.memory.NumZones() {
+			for t := buddy.Unmovable; t <= buddy.CMA; t++ {
+				if s.memory.FreeBlocks(zone, t)[order] > 0 {
+					return s.memory.PageSize() << order
+				}
+			}
+		}
+	}
+	return 0
+}
+
+// checkFrames holds the frames to what the heaps believe that they have.
+func (s *Simulation) checkFrames() error {
+	if err := s.memory.Check(); err != nil {
+		return err
+	}
+	var held uint64
+	for _, h := range s.pages {
+		if h != nil {
+			held += h.Usage().Reserved + h.Kept()
+		}
+	}
+	if frames := s.memory.Counters().DMABuf * s.memory.PageSize(); frames != held {
+		return fmt.Errorf("page frames of dma-bufs are %d bytes, heaps hold %d", frames, held)
+	}
+	return nil
 }
 
 // findLeaks reports the buffers that nobody is going to use or free.
@@ -149,8 +194,8 @@ func (s *Simulation) findLeaks() error {
 			what = fmt.Sprintf("descriptor %d", h.Descriptor)
 		}
 		s.incident(IncidentReport{
-			Kind: Leak, Actor: s.nameOf(h.PID), Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name, Range: s.extents(s.slotOf[id])[0],
-			Detail: fmt.Sprintf("%d bytes held by %s (pid %d)%s since %v by %v, never used after", b.Payload, what, h.PID, more, h.Since, h.By),
+			Kind: Leak, Actor: s.nameOf(h.PID), Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
+			Detail: fmt.Sprintf("%s held by %s (pid %d)%s since %v by %v, never used after", mem.Size(b.Payload).Short(), what, h.PID, more, h.Since, h.By),
 		})
 	}
 	return s.broken

@@ -9,6 +9,7 @@ import (
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/sim/heap"
+	"dmasim/sim/physmem"
 )
 
 const (
@@ -34,9 +35,12 @@ type Collector struct {
 	now      time.Duration
 	events   uint64
 
-	system    *SystemTotals // nil where nothing but allocations happened
-	incidents []Incident
-	counts    [sim.NumIncidentKinds]uint64
+	ram           *physmem.Memory // nil: there are only arenas
+	memory        *MemoryTotals
+	memorySamples []MemorySample
+	system        *SystemTotals // nil where nothing but allocations happened
+	incidents     []Incident
+	counts        [sim.NumIncidentKinds]uint64
 
 	grid       time.Duration // between samples, where the duration is known
 	next       time.Duration
@@ -48,7 +52,11 @@ type Collector struct {
 
 // heapMeter integrates one heap over time.
 type heapMeter struct {
-	heap         *heap.Heap
+	heap         *heap.Heap  // nil: it takes pages
+	pages        *heap.Pages // nil: it has an arena
+	memory       *physmem.Memory
+	ram          mem.RangeSet // of the machine
+	clientOf     func(physmem.Owner) int
 	unusableSize uint64
 	reaches      []reach
 	demand       []int      // by client: the watch of what its devices reach together, -1 without any
@@ -91,7 +99,14 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 	}
 	c.samples = make([][]Sample, len(cfg.Heaps))
 	for i, h := range s.Heaps() {
-		c.heaps = append(c.heaps, newHeapMeter(cfg, i, h))
+		if h == nil {
+			c.heaps = append(c.heaps, newPageMeter(cfg, i, s))
+		} else {
+			c.heaps = append(c.heaps, newHeapMeter(cfg, i, h))
+		}
+	}
+	if c.ram = s.Memory(); c.ram != nil {
+		c.memory = new(MemoryTotals)
 	}
 	s.Observe(c)
 	c.sample(0)
@@ -116,9 +131,10 @@ func (c *Collector) integrate(now time.Duration) {
 	}
 	c.now = now
 	for _, m := range c.heaps {
-		m.area.requested += span * float64(m.heap.Ledger.Requested())
-		m.area.reserved += span * float64(m.heap.Ledger.Reserved())
-		m.area.blocks += span * float64(m.heap.Ledger.Blocks())
+		usage := m.usage()
+		m.area.requested += span * float64(usage.Requested)
+		m.area.reserved += span * float64(usage.Reserved)
+		m.area.blocks += span * float64(usage.Blocks)
 		m.area.padding += span * float64(m.waste.Padding)
 		m.area.granularity += span * float64(m.waste.Granularity)
 		m.area.granule += span * float64(m.waste.Granule)
@@ -139,7 +155,10 @@ func (c *Collector) Event(e *sim.Event) {
 	} else {
 		m.waste = sub(m.waste, e.Buffer.Waste)
 	}
-	m.peak = max(m.peak, m.heap.Ledger.Reserved())
+	m.peak = max(m.peak, m.usage().Reserved)
+	if c.ram != nil {
+		c.noteMemory(c.ram.Counters())
+	}
 	if c.grid > 0 {
 		return
 	}
@@ -178,7 +197,7 @@ func (c *Collector) failure(e *sim.Event) Failure {
 	d := &e.Diagnosis
 	m := c.heaps[e.Heap]
 	var polluted uint64
-	if w := m.demand[e.Client]; w >= 0 {
+	if w := m.demand[e.Client]; w >= 0 && m.heap != nil {
 		polluted = m.heap.Ledger.Polluted(w)
 	}
 	return Failure{
@@ -211,6 +230,12 @@ func (c *Collector) thin() {
 		c.sampleTime[i] = c.sampleTime[2*i]
 	}
 	c.sampleTime = c.sampleTime[:keep]
+	if c.ram != nil {
+		for i := range keep {
+			c.memorySamples[i] = c.memorySamples[2*i]
+		}
+		c.memorySamples = c.memorySamples[:keep]
+	}
 	for h, series := range c.samples {
 		for i := range keep {
 			kept := series[2*i]
@@ -230,6 +255,9 @@ func (c *Collector) thin() {
 func (c *Collector) sample(at time.Duration) {
 	if last := len(c.sampleTime) - 1; last >= 0 && c.sampleTime[last] == at {
 		c.sampleTime = c.sampleTime[:last]
+		if c.ram != nil {
+			c.memorySamples = c.memorySamples[:last]
+		}
 		for i, m := range c.heaps {
 			m.peak = max(m.peak, c.samples[i][last].Peak)
 			c.samples[i] = c.samples[i][:last]
@@ -237,7 +265,15 @@ func (c *Collector) sample(at time.Duration) {
 		}
 	}
 	c.sampleTime = append(c.sampleTime, at)
+	if c.ram != nil {
+		c.memorySamples = append(c.memorySamples, c.sampleMemory(at))
+	}
 	for i, m := range c.heaps {
+		if m.pages != nil {
+			c.samples[i] = append(c.samples[i], m.samplePages(at, i))
+			m.paint()
+			continue
+		}
 		c.samples[i] = append(c.samples[i], m.sample(at, i))
 		m.pixels.add(m.heap.Ledger)
 	}
@@ -282,9 +318,10 @@ func (c *Collector) Run() Run {
 		c.sample(end)
 	}
 	run := Run{
-		Summary:   Summary{Duration: end, Events: c.events, Clients: c.clients, System: c.system},
+		Summary:   Summary{Duration: end, Events: c.events, Clients: c.clients, System: c.system, Memory: c.memoryTotals()},
 		Failures:  c.failures,
 		Incidents: c.incidents,
+		Memory:    c.memorySamples,
 	}
 	for _, kind := range sim.IncidentKinds() {
 		if n := c.counts[kind]; n > 0 {
@@ -313,7 +350,7 @@ func (c *Collector) Run() Run {
 			windows[j] = r.window
 		}
 		run.Maps = append(run.Maps, Map{
-			Heap: i, Hull: m.pixels.hull, Arena: m.heap.Arena, Reaches: windows, Rows: m.pixels.rows,
+			Heap: i, Hull: m.pixels.hull, Arena: m.arena(), Reaches: windows, Rows: m.pixels.rows,
 			Times: c.sampleTime, Cells: m.pixels.cells,
 		})
 	}
@@ -322,20 +359,25 @@ func (c *Collector) Run() Run {
 }
 
 func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) HeapTotals {
-	l := m.heap.Ledger
 	span := max(float64(end), 1)
 	t := HeapTotals{
-		Name: m.heap.Name, Allocator: m.heap.Allocator, Aware: m.heap.Aware, Capacity: mem.Size(l.Capacity()),
+		Name: c.cfg.Heaps[number].Name, Kind: c.cfg.Heaps[number].Kind.String(),
 		MeanRequested: m.area.requested / span, MeanReserved: m.area.reserved / span, MeanBlocks: m.area.blocks / span,
-		PeakReserved: mem.Size(l.PeakReserved()), PeakRequested: mem.Size(l.PeakRequested()),
 		Internal: Internal{
 			Padding: m.area.padding / span, Granularity: m.area.granularity / span,
 			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
 		},
 		UnusableSize: mem.Size(m.unusableSize),
 	}
-	if l.HighWater() > 0 {
-		t.HighWater = mem.Size(l.HighWater() - m.heap.Arena.Hull().Lo)
+	if m.pages != nil {
+		m.pageTotals(&t)
+	} else {
+		l := m.heap.Ledger
+		t.Allocator, t.Aware, t.Capacity = m.heap.Allocator, m.heap.Aware, mem.Size(l.Capacity())
+		t.PeakReserved, t.PeakRequested = mem.Size(l.PeakReserved()), mem.Size(l.PeakRequested())
+		if l.HighWater() > 0 {
+			t.HighWater = mem.Size(l.HighWater() - m.heap.Arena.Hull().Lo)
+		}
 	}
 	for _, r := range m.reaches {
 		t.Reaches = append(t.Reaches, ReachTotals{

@@ -75,6 +75,9 @@ const maxIncidents = 1000
 func (c *Collector) happened(e *sim.Event) {
 	if e.Kind == sim.Incident {
 		c.counts[e.Incident.Kind]++
+		if e.Incident.Kind == sim.Panic {
+			c.memory.Panicked = true
+		}
 		if len(c.incidents) < maxIncidents {
 			c.incidents = append(c.incidents, *e.Incident)
 		}
@@ -85,6 +88,10 @@ func (c *Collector) happened(e *sim.Event) {
 	}
 	t := c.system
 	switch e.Kind {
+	case sim.Kill:
+		c.memory.Killed = append(c.memory.Killed, Killed{
+			At: e.At, Process: c.clients[e.Client].Name, Own: mem.Size(e.Size), Pinned: mem.Size(e.Pinned),
+		})
 	case sim.Attach:
 		t.Attaches++
 	case sim.Map:

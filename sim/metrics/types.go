@@ -45,7 +45,8 @@ type ClientTotals struct {
 // HeapTotals is one heap over the whole run. Means are over time.
 type HeapTotals struct {
 	Name      string   `json:"name"`
-	Allocator string   `json:"allocator"`
+	Kind      string   `json:"kind"`                // carveout, system, cma or pooled
+	Allocator string   `json:"allocator,omitempty"` // of a carveout
 	Aware     bool     `json:"aware"`
 	Capacity  mem.Size `json:"capacity_bytes"`
 
@@ -68,6 +69,11 @@ type HeapTotals struct {
 	MeanUnusable          float64       `json:"mean_unusable_index"`
 	UnusableSize          mem.Size      `json:"unusable_size_bytes"` // the size meant by unusable
 	Reaches               []ReachTotals `json:"reaches"`
+
+	// Of a heap that takes pages: how many blocks of each order it took, and how
+	// many buffers needed smaller ones although a larger would have fit.
+	BlocksByOrder []uint64 `json:"blocks_by_order,omitempty"`
+	Fallbacks     uint64   `json:"fallbacks,omitempty"`
 }
 
 // Internal splits internal fragmentation by origin, in bytes.

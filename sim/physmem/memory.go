@@ -46,6 +46,7 @@ type Memory struct {
 	outOfMemory func(OutOfMemory)
 	killing     bool // the handler of outOfMemory runs
 	moves       moves
+	shrinkers   []func(pages uint64) uint64
 }
 
 // zone is one zone of memory (struct zone).

@@ -30,14 +30,29 @@ func (m *Memory) balanced(highest int) bool {
 }
 
 // shrink reclaims up to a number of pages from the zones up to one: the oldest
-// of the page cache, and where that has nothing, the oldest anonymous ones
-// while there is swap space (shrink_node). It returns how many.
+// of the page cache, and where that has nothing, what shrinkers give, and the
+// oldest anonymous ones while there is swap space (shrink_node). It returns how
+// many.
 func (m *Memory) shrink(highest int, pages uint64) uint64 {
 	done := m.shrinkList(lruCache, highest, pages)
+	for _, shrinker := range m.shrinkers {
+		if done >= pages {
+			break
+		}
+		done += shrinker(pages - done)
+	}
 	if done < pages && m.swapUsed < m.swapPages {
 		done += m.shrinkList(lruAnonymous, highest, min(pages-done, m.swapPages-m.swapUsed))
 	}
 	return done
+}
+
+// OnPressure registers a shrinker: who keeps pages that it can do without. It
+// gives back up to a number of pages by [Memory.Free] and returns how many
+// (register_shrinker). The kernel asks shrinkers in proportion to what they have
+// beside the LRU lists; here they come between page cache and anonymous pages.
+func (m *Memory) OnPressure(shrinker func(pages uint64) uint64) {
+	m.shrinkers = append(m.shrinkers, shrinker)
 }
 
 func (m *Memory) shrinkList(lru, highest int, pages uint64) uint64 {

@@ -61,14 +61,14 @@ func memory(list []ram) body {
 		row    = vg.Length(8)
 	)
 	var limit, swap float64
-	kills := false
+	lines := 0 // of names of processes that were killed
 	shown := make([]bool, len(layers))
 	views := make([]view, len(list))
 	for i, r := range list {
 		views[i] = view{name: r.name, duration: r.duration}
 		limit = max(limit, float64(r.totals.Capacity))
 		swap = max(swap, float64(r.totals.MostSwap))
-		kills = kills || len(r.totals.Killed) > 0
+		lines = max(lines, min(len(r.totals.Killed), killLines))
 		for j := range r.samples {
 			for k, l := range layers {
 				shown[k] = shown[k] || l.bytes(&r.samples[j]) > 0
@@ -86,19 +86,21 @@ func memory(list []ram) body {
 	if swap > 0 {
 		key = append(key, entry{"in swap space, beside RAM", lineThumb(swapLine)})
 	}
-	if kills {
+	if lines > 0 {
 		key = append(key, entry{"killed: out of memory", glyphThumb(killMark)})
 	}
 	g := newGrid(len(list))
 	y := byteScale(limit, 4)
-	top := y.limit * (1.02 + 3*float64(row)/float64(height-30))
+	const plotted = height - 38 // without the axis and the heading
+	above := row*vg.Length(lines) + 2
+	top := y.limit * float64((plotted+above)/plotted)
 	panels := g.timePanels(views)
 	for i, p := range panels {
 		g.setY(p, i, y.label("memory"), top, y)
 		p.Add(stack{&list[i]}, killRow{list[i].totals.Killed, row})
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * height, legend: key,
+		width: g.width(), height: vg.Length(g.rows) * (height + above), legend: key,
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }
@@ -144,7 +146,10 @@ func (s stack) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 }
 
-// killRow marks who was killed when, in up to three lines above the memory.
+// killLines is how many names fit above the memory, one below the other.
+const killLines = 5
+
+// killRow marks who was killed when, in lines above the memory.
 type killRow struct {
 	killed []metrics.Killed
 	pitch  vg.Length
@@ -154,7 +159,7 @@ type killRow struct {
 func (k killRow) Plot(c draw.Canvas, p *plot.Plot) {
 	x, _ := p.Transforms(&c)
 	style := countStyle()
-	var end [3]vg.Length // of the text of each line
+	var end [killLines]vg.Length // of the text of each line
 	for _, killed := range k.killed {
 		at := x(float64(killed.At))
 		name := killed.Process

@@ -31,11 +31,14 @@ func (c *checker) processes(cfg *sim.Config) {
 		p := &c.spec.Processes[i]
 		compiler := programCompiler{checker: c, cfg: cfg, processes: names, variables: map[string]program.Variable{}}
 		steps := compiler.steps(p.Program, strictyaml.At(c.root, "processes", i, "program"))
-		cfg.Processes = append(cfg.Processes, sim.Process{
+		made := sim.Process{
 			Name: p.Name, User: p.User, Groups: p.Groups, Descriptors: p.Descriptors,
 			Anonymous: uint64(p.Anonymous), OOMScoreAdj: p.OOMScoreAdj, Start: p.Start,
-			Program: program.Compile(steps, len(compiler.kinds)),
-		})
+		}
+		if len(steps) > 0 {
+			made.Program = program.Compile(steps, len(compiler.kinds))
+		}
+		cfg.Processes = append(cfg.Processes, made)
 	}
 }
 

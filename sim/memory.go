@@ -1,0 +1,332 @@
+package sim
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+
+	"dmasim/allocator"
+	"dmasim/allocator/ledger"
+	"dmasim/mem"
+	"dmasim/sim/heap"
+	"dmasim/sim/physmem"
+	"dmasim/workloads/program"
+)
+
+// ErrMemory says that a machine has less memory than it is said to hold at the
+// start.
+var ErrMemory = errors.New("memory does not hold what it is to hold at the start")
+
+// startMachine makes page frames and the heaps that take them.
+func (s *Simulation) startMachine() error {
+	m := s.cfg.Machine
+	if m == nil {
+		return nil
+	}
+	cfg := physmem.Config{Page: m.Page, Swap: m.Swap, PerCPU: m.PerCPULists, MinFree: m.MinFree, Seed: m.Seed}
+	lowZones := 0
+	for _, z := range m.Zones {
+		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: z.Ranges})
+		if z.Name != "HighMem" {
+			lowZones++
+		}
+	}
+	for _, a := range m.CMA {
+		cfg.CMA = append(cfg.CMA, physmem.Area{Name: a.Name, Range: a.Range})
+	}
+	memory, err := physmem.New(cfg)
+	if err != nil {
+		return fmt.Errorf("machine: %w", err)
+	}
+	s.memory = memory
+	memory.OnOutOfMemory(s.outOfMemory)
+	for i := range s.cfg.Clients {
+		owner, err := memory.AddOwner(physmem.OwnerConfig{Name: s.cfg.Clients[i].Name, Unkillable: true})
+		if err != nil {
+			return fmt.Errorf("machine: %w", err)
+		}
+		s.owners = append(s.owners, owner)
+	}
+	files, err := memory.AddOwner(physmem.OwnerConfig{Name: "page cache", Unkillable: true})
+	if err != nil {
+		return fmt.Errorf("machine: %w", err)
+	}
+	s.files = files
+	for _, start := range []struct {
+		what  string
+		owner physmem.Owner
+		kind  physmem.Kind
+		bytes uint64
+	}{{"kernel_memory", 0, physmem.Kernel, m.KernelMemory}, {"page_cache", files, physmem.PageCache, m.PageCache}} {
+		if err := s.fillWith(start.owner, start.kind, start.bytes); err != nil {
+			return fmt.Errorf("machine: %s of %s: %w", start.what, mem.Size(start.bytes), err)
+		}
+	}
+	for i := range s.cfg.Heaps {
+		h := &s.cfg.Heaps[i]
+		if h.Kind == Carveout {
+			s.pages = append(s.pages, nil)
+			continue
+		}
+		s.pages = append(s.pages, heap.NewPages(heap.PageConfig{
+			Name: h.Name, Kind: pageKinds[h.Kind], Memory: memory, Kernel: m.Kernel, Area: h.Area, Guard: h.Guard,
+			Pool: h.PoolSize, Delay: h.FreeDelay, Zones: lowZones, Clients: len(s.cfg.Clients),
+		}))
+	}
+	return nil
+}
+
+var pageKinds = map[HeapKind]heap.PageKind{SystemHeap: heap.System, CMAHeap: heap.CMA, PooledHeap: heap.Pooled}
+
+// fillWith gives an owner memory before the simulation begins. Nobody is killed
+// for it.
+func (s *Simulation) fillWith(owner physmem.Owner, kind physmem.Kind, bytes uint64) error {
+	pages := bytes / s.memory.PageSize()
+	if counters := s.memory.Counters(); pages > counters.Free+counters.PerCPU {
+		return ErrMemory
+	}
+	got, _, err := s.memory.Populate(owner, kind, pages)
+	if err == nil && got < pages {
+		err = ErrMemory
+	}
+	return err
+}
+
+// Memory returns the page frames, nil without a machine. Observers read them.
+func (s *Simulation) Memory() *physmem.Memory { return s.memory }
+
+// Pages returns the heaps that take pages, by the numbers of the configuration;
+// nil for others, and where there is no machine. Observers read them.
+func (s *Simulation) Pages() []*heap.Pages { return s.pages }
+
+// ClientOf returns the client that an owner of page frames is, or -1.
+func (s *Simulation) ClientOf(owner physmem.Owner) int {
+	if i, ok := s.processOf[owner]; ok {
+		return s.processes[i].client
+	}
+	return slices.Index(s.owners, owner)
+}
+
+// paged returns a heap that takes pages, or nil.
+func (s *Simulation) paged(from int32) *heap.Pages {
+	if s.pages == nil {
+		return nil
+	}
+	return s.pages[from]
+}
+
+// placePages asks a heap that takes pages for a buffer.
+func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (live, ledger.Diagnosis) {
+	buffer, failure, err := h.Alloc(client, owner, size)
+	if err != nil && s.broken == nil {
+		s.broken = err
+	}
+	if failure.Cause == allocator.None && err == nil {
+		return live{Buffer: buffer, heap: from, input: -1}, ledger.Diagnosis{}
+	}
+	d := s.state(from, size)
+	d.Cause = failure.Cause
+	if failure.Killed { // and its memory freed since
+		d = s.atKill
+		d.Size = size
+	}
+	if failure.Deadlock {
+		s.panicked()
+	}
+	return live{}, d
+}
+
+// panicked stops the machine: memory ran out, and nobody was left to kill.
+func (s *Simulation) panicked() {
+	if s.stopped {
+		return
+	}
+	s.stopped = true
+	s.incident(IncidentReport{Kind: Panic, Detail: "out of memory and no killable processes"})
+}
+
+// outOfMemory kills the process that the kernel chose.
+func (s *Simulation) outOfMemory(report physmem.OutOfMemory) {
+	page := s.memory.PageSize()
+	index, ok := s.processOf[report.Victim]
+	if !ok {
+		return
+	}
+	victim := &s.processes[index]
+	free := report.Memory.Free * page
+	s.atKill = ledger.Diagnosis{Cause: allocator.Exhausted, Free: free, FreeInReach: free, Largest: s.largestBlock()}
+	usage := s.memory.Usage(report.Victim)
+	own := (usage.Anonymous + usage.Swapped + usage.Kernel) * page
+	requester := "the kernel"
+	if i, ok := s.processOf[report.Requester]; ok {
+		requester = s.processes[i].name
+	}
+	s.incident(IncidentReport{
+		Kind: OutOfMemory, Actor: requester, Victim: victim.name,
+		Detail: fmt.Sprintf("killed for its %s; dma-bufs pinned %s, in nobody's accounting", mem.Size(own).Short(), mem.Size(report.Unexplained*page).Short()),
+	})
+	s.event = Event{
+		Number: s.event.Number + 1, At: s.now, Kind: Kill, Client: victim.client, Heap: -1, Size: own, Pinned: report.Unexplained * page,
+	}
+	s.emit()
+	s.end(index)
+	if err := s.reap(); err != nil && s.broken == nil {
+		s.broken = err
+	}
+}
+
+// adopt makes an owner of memory for a process, with some bytes that it uses.
+func (s *Simulation) adopt(index int32, anonymous uint64) error {
+	if s.memory == nil {
+		return nil
+	}
+	p := &s.processes[index]
+	owner, err := s.memory.AddOwner(physmem.OwnerConfig{Name: p.name, OOMScoreAdj: p.OOMScoreAdj})
+	if err != nil {
+		return err
+	}
+	p.owner = owner
+	s.processOf[owner] = index
+	return s.fillWith(owner, physmem.Anonymous, anonymous)
+}
+
+// disown frees the memory of a process that ended.
+func (s *Simulation) disown(index int32) {
+	if s.memory == nil {
+		return
+	}
+	if err := s.memory.ReleaseOwner(s.processes[index].owner); err != nil && s.broken == nil {
+		s.broken = err
+	}
+}
+
+var memoryKinds = map[program.Memory]physmem.Kind{
+	program.Anonymous: physmem.Anonymous, program.PageCache: physmem.PageCache, program.Kernel: physmem.Kernel,
+}
+
+// useMemory grows, shrinks or touches memory of a process, or holds it in place.
+func (s *Simulation) useMemory(index int32, step *program.Step) bool {
+	p := &s.processes[index]
+	kind, owner := memoryKinds[step.Memory], p.owner
+	switch step.Memory {
+	case program.PageCache:
+		owner = s.files
+	case program.Kernel:
+		owner = 0
+	}
+	pages := step.Size / s.memory.PageSize()
+	var res physmem.Result
+	var done uint64
+	var err error
+	switch step.Verb {
+	case program.Grow:
+		done, res, err = s.memory.Populate(owner, kind, pages)
+	case program.Shrink:
+		done, err = s.memory.Release(owner, kind, pages)
+	case program.Touch:
+		_, res, err = s.memory.Touch(owner, kind, pages)
+		done = pages
+		if res.Cause != allocator.None {
+			done = 0
+		}
+	case program.Pin:
+		return s.pin(index, step, pages)
+	}
+	if err != nil && s.broken == nil && s.processes[index].state != ended {
+		s.broken = err
+	}
+	if res.Deadlock {
+		s.panicked()
+	}
+	return done == pages
+}
+
+// hold is pages that a process keeps in place.
+type hold struct {
+	process int32
+	frames  []uint64
+}
+
+// pin holds pages of a process that lie in a CMA area in place. It succeeds with
+// as many as there are.
+func (s *Simulation) pin(index int32, step *program.Step, pages uint64) bool {
+	p := &s.processes[index]
+	area := s.memory.Area(int(step.Area)).Pages
+	kind := physmem.HoldPinned
+	if step.Time > 0 {
+		kind = physmem.HoldBusy
+	}
+	var frames []uint64
+	for pfn := area.Lo; pfn < area.Hi && uint64(len(frames)) < pages; pfn++ {
+		if what, who := s.memory.At(pfn); what != physmem.Anonymous || who != p.owner {
+			continue
+		}
+		if s.memory.Pin(pfn, kind) == nil {
+			frames = append(frames, pfn)
+		}
+	}
+	if step.Time > 0 && len(frames) > 0 {
+		s.holds = append(s.holds, hold{index, frames})
+		s.schedule(s.now+step.Time, pinOver, uint32(len(s.holds)-1), 0)
+	}
+	return true
+}
+
+// unpin lets go of pages that are still there: their owner may have ended.
+func (s *Simulation) unpin(number uint32) {
+	h := &s.holds[number]
+	if s.processes[h.process].state != ended {
+		for _, pfn := range h.frames {
+			if err := s.memory.Unpin(pfn); err != nil && s.broken == nil {
+				s.broken = err
+			}
+		}
+	}
+	h.frames = nil
+}
+
+// putOff arranges for a heap to do the work that it put off.
+func (s *Simulation) putOff(from int32) {
+	if due, ok := s.pages[from].Due(); ok {
+		s.schedule(max(due, s.now), heapWork, uint32(from), 0)
+	}
+}
+
+// frameOwner names who is at a page frame, "" where nobody is.
+func (s *Simulation) frameOwner(pfn uint64) (physmem.Kind, string) {
+	kind, owner := s.memory.At(pfn)
+	switch kind {
+	case physmem.Free, physmem.Hole:
+		return kind, ""
+	case physmem.Kernel:
+		return kind, "the kernel"
+	case physmem.PageCache:
+		return kind, "the page cache"
+	}
+	if i, ok := s.processOf[owner]; ok {
+		return kind, s.processes[i].name
+	}
+	for i, o := range s.owners {
+		if o == owner {
+			return kind, s.cfg.Clients[i].Name
+		}
+	}
+	return kind, "somebody"
+}
+
+// limited says whether a limit forbids a client so many bytes more of a heap.
+func (s *Simulation) limited(client int, from int32, size uint64) bool {
+	h := &s.cfg.Heaps[from]
+	if h.Limit == 0 && h.LimitPerClient == 0 {
+		return false
+	}
+	var all, own ledger.Usage
+	if p := s.paged(from); p != nil {
+		all, own = p.Usage(), p.ClientUsage(client)
+	} else {
+		l := s.heaps[from].Ledger
+		all, own = ledger.Usage{Reserved: l.Reserved()}, l.Owner(client)
+	}
+	over := func(limit, held uint64) bool { return limit > 0 && (held > limit || size > limit-held) }
+	return over(h.Limit, all.Reserved) || over(h.LimitPerClient, own.Reserved)
+}
