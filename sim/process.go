@@ -91,6 +91,7 @@ func (s *Simulation) spawn() error {
 		if err := s.adopt(int32(i), p.Anonymous); err != nil {
 			return fmt.Errorf("process %s with %s of its own: %w", p.Name, mem.Size(p.Anonymous), err)
 		}
+		s.announceProcess(ProcessStart, made.client)
 	}
 	return nil
 }
@@ -401,8 +402,14 @@ func (s *Simulation) fork(index int32, step *program.Step) bool {
 		s.broken = err
 	}
 	s.latest[step.Name] = number
+	s.announceProcess(ProcessStart, child.client)
 	s.schedule(s.now, wakeProcess, uint32(number), 0)
 	return true
+}
+
+func (s *Simulation) announceProcess(kind Kind, client int) {
+	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: kind, Client: client, Heap: -1}
+	s.emit()
 }
 
 func (s *Simulation) send(p *process, step *program.Step) bool {
@@ -514,7 +521,7 @@ func (s *Simulation) accessCPU(p *process, step *program.Step) bool {
 		return true
 	}
 	if s.kernel.CPURead(id) {
-		report.Kind, report.Victim = StaleRead, p.name
+		report.Kind = StaleRead
 		report.Detail = "a device wrote, and no begin_cpu_access came between"
 		s.incident(report)
 	}
@@ -541,6 +548,5 @@ func (s *Simulation) end(index int32) {
 		s.letGo(a)
 	}
 	s.disown(index)
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: ProcessEnd, Client: s.processes[index].client, Heap: -1}
-	s.emit()
+	s.announceProcess(ProcessEnd, s.processes[index].client)
 }

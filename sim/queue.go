@@ -19,8 +19,9 @@ const (
 	wakeProcess             // a process goes on
 	waitOver                // a process has waited long enough
 	transferEnd
-	pinOver  // a process lets go of pages it held in place
-	heapWork // a heap frees what it had put off
+	transferStart // a device may begin its next transfer
+	pinOver       // a process lets go of pages it held in place
+	heapWork      // a heap frees what it had put off
 )
 
 func (d due) before(o due) bool {

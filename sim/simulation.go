@@ -297,6 +297,8 @@ func (s *Simulation) happen(d due) error {
 		err = s.wake(d.index, d.turn)
 	case transferEnd:
 		err = s.finish(d.index)
+	case transferStart:
+		s.startNext(int32(d.index))
 	case pinOver:
 		s.unpin(d.index)
 	case heapWork:

@@ -270,13 +270,14 @@ func (s *Simulation) finish(number uint32) error {
 		if isTransfer(token) {
 			waiting := &s.transfers[uint32(token)]
 			if waiting.waits--; waiting.waits == 0 {
-				s.startNext(waiting.device)
+				s.schedule(s.now, transferStart, uint32(waiting.device), 0)
 			}
 		} else {
 			s.schedule(s.now, wakeProcess, tokenIndex(token), tokenTurn(token))
 		}
 	}
-	s.startNext(device)
+	// Others that end at this instant end before the next ones begin.
+	s.schedule(s.now, transferStart, uint32(device), 0)
 	return s.reap()
 }
 

@@ -65,6 +65,7 @@ type Pages struct {
 
 	pools  [][]uint64 // by order rule: page frames, the last freed at the end
 	pooled uint64     // bytes in the pools
+	taking uint64     // bytes of the buffer that is being made
 	put    []deferred // freed, not yet in a pool
 }
 
@@ -170,6 +171,7 @@ func (h *Pages) run(ref uint64, owner physmem.Owner, pages uint64) (Failure, err
 func (h *Pages) fill(ref uint64, owner physmem.Owner, pages uint64) (Failure, error) {
 	first := 0 // of the orders that are still tried
 	fell := false
+	defer func() { h.taking = 0 }()
 	for rest := pages; rest > 0; {
 		block, rule, res, err := h.block(rest, first, owner)
 		if err != nil || res.Cause != allocator.None || res.Killed || res.Deadlock {
@@ -186,6 +188,7 @@ func (h *Pages) fill(ref uint64, owner physmem.Owner, pages uint64) (Failure, er
 		first = rule
 		h.extents[ref] = append(h.extents[ref], block)
 		h.blocks[block.Order]++
+		h.taking += h.Memory.PageSize() << block.Order
 		rest -= 1 << block.Order
 	}
 	if fell {
@@ -367,8 +370,9 @@ func (h *Pages) ClientUsage(client int) ledger.Usage { return h.clients[client] 
 func (h *Pages) Peaks() (reserved, requested uint64) { return h.peak, h.requested }
 
 // Kept returns the bytes that no buffer has and that are not free either: in the
-// pools, and of buffers whose free was put off.
-func (h *Pages) Kept() uint64 { return h.pooled }
+// pools, of buffers whose free was put off, and of one that is being made while
+// somebody is killed for it.
+func (h *Pages) Kept() uint64 { return h.pooled + h.taking }
 
 // Taken returns how many blocks of each order were taken, from the pools and from
 // the page allocator.
