@@ -1,0 +1,247 @@
+package metrics_test
+
+import (
+	"slices"
+	"strings"
+	"testing"
+
+	"dmasim/mem"
+	"dmasim/sim/metrics"
+	"dmasim/sim/scenario"
+)
+
+// experiment runs every variant of an embedded scenario with its own seed.
+func experiment(t *testing.T, name string) map[string]metrics.Run {
+	t.Helper()
+	sc, err := scenario.Open(name)
+	if err != nil {
+		t.Fatal(err)
+	}
+	runs := map[string]metrics.Run{}
+	for i := range sc.Variants {
+		runs[sc.Variants[i].Name] = simulate(t, &sc.Variants[i], 1, false)
+	}
+	return runs
+}
+
+// killed returns the names of those who were killed, in order.
+func killed(run metrics.Run) string {
+	var names []string
+	for _, k := range run.Summary.Memory.Killed {
+		names = append(names, k.Process)
+	}
+	return strings.Join(names, " ")
+}
+
+// failures returns how often a client failed, and why: "256 limit".
+func failures(t *testing.T, run metrics.Run, client string) (n uint64, causes map[string]uint64) {
+	t.Helper()
+	i := slices.IndexFunc(run.Summary.Clients, func(c metrics.ClientTotals) bool { return c.Name == client })
+	if i < 0 {
+		t.Fatalf("no client %s", client)
+	}
+	return run.Summary.Clients[i].Failures, run.Summary.Clients[i].Causes
+}
+
+// TestPinAllRAM: page cache, swap and three innocent processes go before the hog
+// does, and then everything comes back.
+func TestPinAllRAM(t *testing.T) {
+	for name, run := range experiment(t, "pin-all-ram") {
+		t.Run(name, func(t *testing.T) {
+			m := run.Summary.Memory
+			if got, want := killed(run), "desktop database shell hog"; got != want {
+				t.Errorf("killed %s, want %s", got, want)
+			}
+			if m.PeakDMABuf < m.Capacity*9/10 {
+				t.Errorf("dma-bufs pinned %s of %s, want nine tenths", m.PeakDMABuf, m.Capacity)
+			}
+			if m.Reclaimed != 300*mem.MiB {
+				t.Errorf("%s of page cache were dropped, want all 300MiB", m.Reclaimed)
+			}
+			if m.MostSwap != 256*mem.MiB {
+				t.Errorf("%s were swapped out at once, want all 256MiB", m.MostSwap)
+			}
+			if hog := m.Killed[3]; hog.Own > mem.MiB || hog.Pinned < m.Capacity*9/10 {
+				t.Errorf("the hog looked like %s when %s were pinned", hog.Own, hog.Pinned)
+			}
+			if last := run.Memory[len(run.Memory)-1]; last.DMABuf != 0 {
+				t.Errorf("%s are pinned in the end", mem.Size(last.DMABuf))
+			}
+			blocks := run.Summary.Heaps[0].BlocksByOrder
+			if old := name == "linux-5-7"; old != (blocks[8] == 0 && blocks[4] == 0) {
+				t.Errorf("blocks by order: %v", blocks)
+			}
+		})
+	}
+}
+
+// TestSameWithLimit: each limit contains the hog, and nobody else notices.
+func TestSameWithLimit(t *testing.T) {
+	runs := experiment(t, "same-with-limit")
+	if got, want := killed(runs["unlimited"]), "desktop database shell hog"; got != want {
+		t.Errorf("unlimited: killed %s, want %s", got, want)
+	}
+	for name, want := range map[string]struct {
+		pinned mem.Size
+		cause  string
+	}{
+		"cma-heap":      {256 * mem.MiB, "exhausted"},
+		"heap-limit":    {256 * mem.MiB, "limit"},
+		"process-limit": {128 * mem.MiB, "limit"},
+		"descriptors":   {200 * mem.MiB, "limit"},
+	} {
+		run := runs[name]
+		m := run.Summary.Memory
+		if len(m.Killed) > 0 || m.Panicked || m.SwappedOut > 0 {
+			t.Errorf("%s: killed %s, %s swapped out", name, killed(run), m.SwappedOut)
+		}
+		// Of descriptors the last buffer is there before there is none for it.
+		if most := m.PeakDMABuf; most < want.pinned || most > want.pinned+mem.MiB {
+			t.Errorf("%s: pinned %s, want %s", name, most, want.pinned)
+		}
+		if n, causes := failures(t, run, "hog"); n != 1 || causes[want.cause] != 1 {
+			t.Errorf("%s: the hog's failures: %v, want one: %s", name, causes, want.cause)
+		}
+		last := run.Memory[len(run.Memory)-1]
+		if programs := mem.Size(last.Anonymous); programs < 432*mem.MiB {
+			t.Errorf("%s: programs have %s in the end, want all that they had", name, programs)
+		}
+	}
+}
+
+// TestCMABorrowed: pages under I/O cost the first session a picture, and the second
+// gets all.
+func TestCMABorrowed(t *testing.T) {
+	run := experiment(t, "cma-borrowed")["run"]
+	if n, causes := failures(t, run, "first-session"); n != 1 {
+		t.Errorf("first session: %v, want one failure", causes)
+	}
+	if n, causes := failures(t, run, "second-session"); n != 0 {
+		t.Errorf("second session: %v", causes)
+	}
+	if f := run.Summary.First; f == nil || f.Free < f.Size {
+		t.Errorf("first failure %+v, want more free than asked for", f)
+	}
+	if m := run.Summary.Memory; m.Migrated == 0 || len(m.Killed) > 0 {
+		t.Errorf("%s were moved, killed %s", m.Migrated, killed(run))
+	}
+}
+
+// TestFDLeak: a minute of children at a buffer a second, each of them a leak, but
+// where descriptors are closed on exec.
+func TestFDLeak(t *testing.T) {
+	runs := experiment(t, "fd-leak")
+	if n := runs["inherited"].Summary.Incidents["leak"]; n != 60 {
+		t.Errorf("inherited: %d leaks, want 60", n)
+	}
+	if peak := runs["inherited"].Summary.Heaps[0].PeakReserved; peak < 240*mem.MiB {
+		t.Errorf("inherited: at most %s at once, want 240MiB", peak)
+	}
+	leak := runs["inherited"].Incidents[0]
+	for _, part := range []string{"4MiB", "descriptor 0", "since 1m0s by fork", "never used after"} {
+		if leak.Actor != "helper" || leak.Victim != "server" || !strings.Contains(leak.Detail, part) {
+			t.Errorf("leak %+v does not say %q", leak, part)
+		}
+	}
+	clean := runs["close-on-exec"]
+	if len(clean.Summary.Incidents) > 0 || clean.Summary.Heaps[0].PeakReserved != 4*mem.MiB {
+		t.Errorf("close-on-exec: %v, %s at once", clean.Summary.Incidents, clean.Summary.Heaps[0].PeakReserved)
+	}
+}
+
+// TestFenceSkipped: with fences nothing goes wrong; without them buffers are freed
+// under the camera, and others are hit.
+func TestFenceSkipped(t *testing.T) {
+	runs := experiment(t, "fence-skipped")
+	if n := runs["fenced"].Summary.Incidents; len(n) > 0 {
+		t.Errorf("fenced: %v", n)
+	}
+	n := runs["unfenced"].Summary.Incidents
+	if n["scribble"] == 0 || n["use-after-free"] == 0 || n["race"] == 0 {
+		t.Errorf("unfenced: %v, want scribbles, uses after free and races", n)
+	}
+	if runs["fenced"].Summary.System.Transfers == 0 {
+		t.Error("no transfers")
+	}
+	scribble := slices.IndexFunc(runs["unfenced"].Incidents, func(i metrics.Incident) bool { return i.Kind.String() == "scribble" })
+	if i := runs["unfenced"].Incidents[scribble]; i.Actor != "camera" || i.Victim == "" || i.Range.Empty() {
+		t.Errorf("first scribble: %+v", i)
+	}
+}
+
+// TestWindowPollution: the engine starves beside plenty of memory, more of it does
+// not help, and sparing the window does.
+func TestWindowPollution(t *testing.T) {
+	runs := experiment(t, "window-pollution")
+	for name, want := range map[string]bool{"polluted": true, "more-ram": true, "top-down": false, "window-fit": false} {
+		n, _ := failures(t, runs[name], "engine")
+		share := float64(n) / float64(runs[name].Summary.Clients[0].Requests)
+		if starved := share > 0.9; starved != want || (!want && n > 0) {
+			t.Errorf("%s: the engine failed in %.1f %% of its requests", name, share*100)
+		}
+	}
+	f := runs["more-ram"].Summary.First
+	if f.Free < 7*mem.GiB || f.Polluted < 128*mem.MiB {
+		t.Errorf("first failure with %s free and %s polluted", f.Free, f.Polluted)
+	}
+}
+
+// TestPaddingTradeoff: the larger the guard, the fewer the scribbles, and the
+// dearer.
+func TestPaddingTradeoff(t *testing.T) {
+	runs := experiment(t, "padding-tradeoff")
+	var scribbles uint64
+	var padding float64
+	for i, name := range []string{"no-guard", "guard-64B", "guard-128B", "guard-256B", "guard-4KiB"} {
+		n := runs[name].Summary.Incidents["scribble"] + runs[name].Summary.Incidents["write-to-free"]
+		cost := runs[name].Summary.Heaps[0].Internal.Padding
+		if i > 0 && (n > scribbles || (n == scribbles && n > 0) || cost <= padding) {
+			t.Errorf("%s: %d strays at %.0f bytes of guard, before %d at %.0f", name, n, cost, scribbles, padding)
+		}
+		scribbles, padding = n, cost
+	}
+	for _, name := range []string{"guard-256B", "guard-4KiB", "aware"} {
+		if n := runs[name].Summary.Incidents; len(n) > 0 {
+			t.Errorf("%s: %v", name, n)
+		}
+	}
+	if runs["no-guard"].Summary.Incidents["scribble"] == 0 {
+		t.Error("no scribbles without a guard")
+	}
+}
+
+// TestRealMachine is the hog on the machine of a recorded kernel log (Linux
+// 6.12.117, 192 MiB, no swap), with what its Mem-Info says of kernel and programs:
+// of 38,063 pages that the zones manage, 2,125 are slab, page tables and stacks and
+// 1,006 are anonymous; 466 were free when the first process was killed, and 421 lay
+// on lists of the CPU. That leaves 34,045 pages, 136,180 KiB, that no counter
+// explains: the dma-bufs, and what little else the kernel does not count.
+func TestRealMachine(t *testing.T) {
+	sc, err := scenario.Parse("recorded.yaml", []byte(`
+name: recorded
+duration: 60s
+memory: [{base: 0x100000, size: 15360KiB}, {base: 0x1000000, size: 136892KiB}]
+machine: {kernel: 6.12, kernel_memory: 8500KiB, min_free: 1560KiB}
+heaps: [{name: system, kind: system}]
+processes:
+  - {name: init, oom_score_adj: -1000, anonymous: 3384KiB}
+  - name: hog
+    anonymous: 640KiB
+    program: [{repeat: {every: 10ms, do: [{alloc: {heap: system, size: 1MiB}}]}}]
+`))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run := simulate(t, &sc.Variants[0], 1, true)
+	if got := killed(run); got != "hog" {
+		t.Fatalf("killed %q", got)
+	}
+	hog := run.Summary.Memory.Killed[0]
+	const unexplained = 136180 * mem.KiB
+	if hog.Pinned < unexplained*98/100 || hog.Pinned > unexplained*102/100 {
+		t.Errorf("pinned %s when the hog was killed, want %s within 2 %%", hog.Pinned, unexplained)
+	}
+	if free := run.Summary.First.Free; free < 1500*mem.KiB || free > 2100*mem.KiB {
+		t.Errorf("%s free when memory ran out, recorded are 1864KiB", free)
+	}
+}
