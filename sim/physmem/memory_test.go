@@ -14,7 +14,7 @@ const page = 4096
 
 func pages(lo, hi uint64) mem.Range { return mem.Range{Lo: lo * page, Hi: hi * page} }
 
-func newMemory(t testing.TB, cfg physmem.Config) *physmem.Memory {
+func newMemory(t fataler, cfg physmem.Config) *physmem.Memory {
 	t.Helper()
 	if cfg.Page == 0 {
 		cfg.Page = page
@@ -299,4 +299,10 @@ func TestCounts(t *testing.T) {
 			},
 		})
 	})
+}
+
+// fataler is what *testing.T, *testing.B and *rapid.T have in common.
+type fataler interface {
+	Helper()
+	Fatal(...any)
 }

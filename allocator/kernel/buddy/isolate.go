@@ -188,3 +188,27 @@ func (z *Zone) AddCMA(r mem.Range) error {
 	}
 	return nil
 }
+
+// TakeAll makes every free page of the zone a live block of order 0, so that
+// [Zone.Retype] and frees can give it any state. Pages on per-CPU lists stay
+// there.
+func (z *Zone) TakeAll() {
+	for t := range z.lists {
+		for order := range z.lists[t] {
+			for z.lists[t][order].n > 0 {
+				z.TakeFree(z.origin + uint64(z.lists[t][order].head))
+			}
+		}
+	}
+}
+
+// Retype changes the type of the pageblock of a page frame, of which no page is
+// free (set_pageblock_migratetype).
+func (z *Zone) Retype(pfn uint64, t Type) error {
+	i, ok := z.index(pfn)
+	if !ok || t >= types || z.blockFree[i>>z.pageblock] != 0 {
+		return fmt.Errorf("pageblock of page frame %#x: want one of the zone without free pages", pfn)
+	}
+	z.blockType[i>>z.pageblock] = t
+	return nil
+}
