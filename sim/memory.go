@@ -40,27 +40,11 @@ func (s *Simulation) startMachine() error {
 	}
 	s.memory = memory
 	memory.OnOutOfMemory(s.outOfMemory)
-	for i := range s.cfg.Clients {
-		owner, err := memory.AddOwner(physmem.OwnerConfig{Name: s.cfg.Clients[i].Name, Unkillable: true})
-		if err != nil {
-			return fmt.Errorf("machine: %w", err)
-		}
-		s.owners = append(s.owners, owner)
-	}
-	files, err := memory.AddOwner(physmem.OwnerConfig{Name: "page cache", Unkillable: true})
-	if err != nil {
+	if err := s.addOwners(); err != nil {
 		return fmt.Errorf("machine: %w", err)
 	}
-	s.files = files
-	for _, start := range []struct {
-		what  string
-		owner physmem.Owner
-		kind  physmem.Kind
-		bytes uint64
-	}{{"kernel_memory", 0, physmem.Kernel, m.KernelMemory}, {"page_cache", files, physmem.PageCache, m.PageCache}} {
-		if err := s.fillWith(start.owner, start.kind, start.bytes); err != nil {
-			return fmt.Errorf("machine: %s of %s: %w", start.what, mem.Size(start.bytes), err)
-		}
+	if err := s.startState(); err != nil {
+		return err
 	}
 	for i := range s.cfg.Heaps {
 		h := &s.cfg.Heaps[i]
@@ -77,20 +61,6 @@ func (s *Simulation) startMachine() error {
 }
 
 var pageKinds = map[HeapKind]heap.PageKind{SystemHeap: heap.System, CMAHeap: heap.CMA, PooledHeap: heap.Pooled}
-
-// fillWith gives an owner memory before the simulation begins. Nobody is killed
-// for it.
-func (s *Simulation) fillWith(owner physmem.Owner, kind physmem.Kind, bytes uint64) error {
-	pages := bytes / s.memory.PageSize()
-	if counters := s.memory.Counters(); pages > counters.Free+counters.PerCPU {
-		return ErrMemory
-	}
-	got, _, err := s.memory.Populate(owner, kind, pages)
-	if err == nil && got < pages {
-		err = ErrMemory
-	}
-	return err
-}
 
 // Memory returns the page frames, nil without a machine. Observers read them.
 func (s *Simulation) Memory() *physmem.Memory { return s.memory }
@@ -175,19 +145,18 @@ func (s *Simulation) outOfMemory(report physmem.OutOfMemory) {
 	}
 }
 
-// adopt makes an owner of memory for a process, with some bytes that it uses.
-func (s *Simulation) adopt(index int32, anonymous uint64) error {
+// adopt makes an owner of memory for the child of a process.
+func (s *Simulation) adopt(index int32) {
 	if s.memory == nil {
-		return nil
+		return
 	}
 	p := &s.processes[index]
 	owner, err := s.memory.AddOwner(physmem.OwnerConfig{Name: p.name, OOMScoreAdj: p.OOMScoreAdj})
-	if err != nil {
-		return err
+	if err != nil && s.broken == nil {
+		s.broken = err
 	}
 	p.owner = owner
 	s.processOf[owner] = index
-	return s.fillWith(owner, physmem.Anonymous, anonymous)
 }
 
 // disown frees the memory of a process that ended.

@@ -8,7 +8,6 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/allocator/ledger"
-	"dmasim/mem"
 	"dmasim/sim/dmabuf"
 	"dmasim/sim/physmem"
 	"dmasim/workloads/program"
@@ -78,22 +77,21 @@ const maxStepsAtOnce = 1 << 22
 var ErrNoTime = errors.New("the program lets no time pass: give a repeat an every, or let it sleep")
 
 // spawn makes the processes of the configuration.
-func (s *Simulation) spawn() error {
+func (s *Simulation) spawn() {
 	for i := range s.cfg.Processes {
 		p := &s.cfg.Processes[i]
 		made := process{Process: p, name: p.Name, client: s.clientOf[p.Name], pid: s.kernel.Spawn(p.Descriptors), state: sleeping}
+		if s.memory != nil {
+			made.owner = s.processOwners[i]
+		}
 		if p.Program != nil {
 			made.thread = p.Program.NewThread()
 			s.schedule(p.Start, wakeProcess, uint32(i), 0)
 		}
 		s.processes = append(s.processes, made)
 		s.latest[p.Name] = int32(i)
-		if err := s.adopt(int32(i), p.Anonymous); err != nil {
-			return fmt.Errorf("process %s with %s of its own: %w", p.Name, mem.Size(p.Anonymous), err)
-		}
 		s.announceProcess(ProcessStart, made.client)
 	}
-	return nil
 }
 
 // wake lets a process go on, if it still is where it was when the wake-up was
@@ -398,9 +396,7 @@ func (s *Simulation) fork(index int32, step *program.Step) bool {
 	}
 	number := int32(len(s.processes))
 	s.processes = append(s.processes, child)
-	if err := s.adopt(number, 0); err != nil && s.broken == nil {
-		s.broken = err
-	}
+	s.adopt(number)
 	s.latest[step.Name] = number
 	s.announceProcess(ProcessStart, child.client)
 	s.schedule(s.now, wakeProcess, uint32(number), 0)

@@ -61,14 +61,15 @@ type Simulation struct {
 	places          *occupancy
 
 	// And of page frames; without any, memory is nil.
-	memory    *physmem.Memory
-	pages     []*heap.Pages   // by heap; nil: it is an arena
-	owners    []physmem.Owner // by client
-	files     physmem.Owner   // of the page cache
-	processOf map[physmem.Owner]int32
-	holds     []hold
-	stopped   bool             // the machine panicked
-	atKill    ledger.Diagnosis // the state of memory when it ran out last
+	memory        *physmem.Memory
+	pages         []*heap.Pages   // by heap; nil: it is an arena
+	owners        []physmem.Owner // by client
+	files         physmem.Owner   // of the page cache
+	processOf     map[physmem.Owner]int32
+	processOwners []physmem.Owner // of the processes of the configuration
+	holds         []hold
+	stopped       bool             // the machine panicked
+	atKill        ledger.Diagnosis // the state of memory when it ran out last
 
 	// Lists that are used again and again.
 	fences   []dmabuf.Fence

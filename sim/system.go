@@ -42,8 +42,8 @@ func (s *Simulation) startSystem() error {
 		}
 		s.drivers = append(s.drivers, s.kernel.Spawn(noLimit))
 	}
-	s.processOf = map[physmem.Owner]int32{}
-	return s.spawn()
+	s.spawn()
+	return nil
 }
 
 // noLimit is more descriptors than anybody opens: clients of sources are not

@@ -106,7 +106,7 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 		}
 	}
 	if c.ram = s.Memory(); c.ram != nil {
-		c.memory = new(MemoryTotals)
+		c.memory = &MemoryTotals{Killed: []Killed{}}
 	}
 	s.Observe(c)
 	c.sample(0)

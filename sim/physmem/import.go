@@ -180,6 +180,13 @@ func (m *Memory) place(zone int, counts FreeCounts, f *filling, d *dice) (layout
 		for _, order := range orders {
 			for n := range counts.ByType[t][order] {
 				pfn, ok := p.place(order, d)
+				if !ok && p != &rest && p != &lent {
+					// Pageblocks with a hole in them are nobody's so far.
+					if at, partial := rest.give(p, order, m.pageblock); partial {
+						l.types = append(l.types, pageblockType{at, t})
+						pfn, ok = p.place(order, d)
+					}
+				}
 				if !ok {
 					return fmt.Errorf("there is room for %d of %d free %s blocks of order %d: %w", n, counts.ByType[t][order], t, order, ErrState)
 				}

@@ -108,6 +108,42 @@ func (p *pieces) pageblocks(order uint) []uint64 {
 	return list
 }
 
+// give moves the pieces of a pageblock that has no piece of its own size to other
+// pieces: the lowest one in which a block of an order fits. It returns a page frame
+// in it, false if there is none.
+func (p *pieces) give(to *pieces, order, pageblock uint) (at uint64, ok bool) {
+	lowest := func(list []uint64) {
+		for _, piece := range list {
+			if !ok || piece < at {
+				at, ok = piece, true
+			}
+		}
+	}
+	for k := order; k < pageblock; k++ {
+		lowest(p.whole[k])
+		if k > order {
+			lowest(p.part[k])
+		}
+	}
+	if !ok {
+		return 0, false
+	}
+	move := func(from, into *[]uint64) {
+		*from = slices.DeleteFunc(*from, func(piece uint64) bool {
+			if piece>>pageblock != at>>pageblock {
+				return false
+			}
+			*into = append(*into, piece)
+			return true
+		})
+	}
+	for k := range pageblock {
+		move(&p.whole[k], &to.whole[k])
+		move(&p.part[k], &to.part[k])
+	}
+	return at, true
+}
+
 // pageblocksFor returns the number of pageblocks that free blocks below their
 // order need at least.
 func pageblocksFor(counts [NumOrders]uint64, pageblock uint) uint64 {

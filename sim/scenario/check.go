@@ -23,6 +23,9 @@ import (
 func (s *Spec) complete(dir string) {
 	// An empty list is none: a resolved scenario has all of them.
 	s.Devices, s.Workloads, s.Processes = nilIfEmpty(s.Devices), nilIfEmpty(s.Workloads), nilIfEmpty(s.Processes)
+	if s.Machine != nil && s.Machine.Proc != "" && !filepath.IsAbs(s.Machine.Proc) {
+		s.Machine.Proc = filepath.Join(dir, s.Machine.Proc)
+	}
 	for i := range s.Heaps {
 		h := &s.Heaps[i]
 		if len(h.Arena) == 0 && h.Kind == Carveout && s.Machine == nil {
@@ -100,8 +103,8 @@ func (c *checker) check() sim.Config {
 	}
 	cfg := sim.Config{Duration: s.Duration}
 	memory := c.ranges(s.Memory, mem.RangeSet{mem.Everywhere}, "memory")
-	if len(s.Memory) == 0 {
-		c.failAt("no memory", "memory")
+	if len(s.Memory) == 0 && (s.Machine == nil || s.Machine.Proc == "") {
+		c.failAt(`missing key "memory"`)
 	}
 	c.machine(&cfg, memory)
 	c.heaps(&cfg, memory)

@@ -35,7 +35,7 @@ type Machine struct {
 	PageCache mem.Size `yaml:"page_cache,omitempty"`
 	// How scattered free memory is at the start. Without it memory is as after boot.
 	Aged *Aged `yaml:"aged,omitempty"`
-	// Folder with copies of a machine's /proc/buddyinfo, zoneinfo, meminfo and, if readable, pagetypeinfo: free lists and amounts are as there. Where the free blocks lie is drawn by the seed, since the files only count them.
+	// Folder with copies of a machine's /proc/meminfo, zoneinfo, buddyinfo and, as far as they are there, pagetypeinfo and iomem, from the folder of the scenario. Zones, free lists and amounts are as there, and memory may be left out. Where the free blocks lie is drawn by the seed, since the files only count them.
 	Proc string `yaml:"proc,omitempty"`
 }
 

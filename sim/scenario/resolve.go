@@ -56,14 +56,18 @@ func (s Spec) node(dir string) (*yaml.Node, error) {
 	for i := range s.Workloads {
 		if t := s.Workloads[i].Trace; t != nil {
 			moved := *t
-			if moved.File, err = filepath.Abs(t.File); err != nil {
+			if moved.File, err = relativeTo(absolute, t.File); err != nil {
 				return nil, err
-			}
-			if relative, err := filepath.Rel(absolute, moved.File); err == nil {
-				moved.File = relative
 			}
 			s.Workloads[i].Trace = &moved
 		}
+	}
+	if s.Machine != nil && s.Machine.Proc != "" {
+		moved := *s.Machine
+		if moved.Proc, err = relativeTo(absolute, moved.Proc); err != nil {
+			return nil, err
+		}
+		s.Machine = &moved
 	}
 	root, err := toNode(s)
 	if err != nil {
@@ -84,6 +88,19 @@ func (s Spec) node(dir string) (*yaml.Node, error) {
 		}
 	}
 	return root, nil
+}
+
+// relativeTo returns the path of a file from a folder, which is absolute, or the
+// absolute one where there is no other.
+func relativeTo(folder, file string) (string, error) {
+	path, err := filepath.Abs(file)
+	if err != nil {
+		return "", err
+	}
+	if relative, err := filepath.Rel(folder, path); err == nil {
+		return relative, nil
+	}
+	return path, nil
 }
 
 func toNode(v any) (*yaml.Node, error) {

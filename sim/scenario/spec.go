@@ -31,8 +31,8 @@ type Spec struct {
 	Duration time.Duration `yaml:"duration,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Page size of the machine.
 	Page mem.Size `yaml:"page" jsonschema_extras:"default=4KiB"`
-	// Physical memory. Ranges must not overlap.
-	Memory []Range `yaml:"memory"`
+	// Physical memory. Ranges must not overlap. It may be left out where the machine's proc says where memory is.
+	Memory []Range `yaml:"memory,omitempty"`
 	// Page frames, zones and the kernel that hands them out. Without it, memory is but arenas of heaps.
 	Machine *Machine `yaml:"machine,omitempty"`
 	// Heaps that buffers come from. Their arenas must not overlap.

@@ -1,6 +1,7 @@
 package scenario
 
 import (
+	"os"
 	"slices"
 
 	"go.yaml.in/yaml/v4"
@@ -25,6 +26,13 @@ func (c *checker) machine(cfg *sim.Config, memory mem.RangeSet) {
 		KernelMemory: uint64(m.KernelMemory), PageCache: uint64(m.PageCache), Seed: c.spec.Seed,
 	}
 	cfg.Machine = made
+	if m.Proc != "" {
+		c.proc(made)
+		memory = nil
+		for _, z := range made.Zones {
+			memory = memory.Union(z.Ranges)
+		}
+	}
 	checkNames(c.Decoder, strictyaml.At(c.root, "machine"), "cma", len(m.CMA))
 	var areas []Range
 	for _, area := range m.CMA {
@@ -44,6 +52,9 @@ func (c *checker) machine(cfg *sim.Config, memory mem.RangeSet) {
 		}
 		made.Aged = &sim.Aged{Order: a.Order, Unusable: a.Unusable}
 	}
+	if m.Proc != "" {
+		return
+	}
 	// Carveouts are not the page allocator's.
 	rest := memory
 	for i := range c.spec.Heaps {
@@ -58,6 +69,37 @@ func (c *checker) machine(cfg *sim.Config, memory mem.RangeSet) {
 		c.failAt(strictyaml.Clip(err.Error()), "machine", "arch")
 	}
 	made.Zones = zones
+}
+
+// proc makes the machine that copies of files of /proc describe.
+func (c *checker) proc(made *sim.Machine) {
+	m := c.spec.Machine
+	at := strictyaml.At(c.root, "machine", "proc")
+	if m.Aged != nil || m.KernelMemory != 0 || m.PageCache != 0 || m.Swap != 0 {
+		c.Fail(at, "proc says what memory holds: aged, kernel_memory, page_cache and swap do not go with it")
+	}
+	state, err := machine.ReadProc(os.DirFS(m.Proc))
+	if err != nil {
+		c.Fail(at, strictyaml.Clip(err.Error()))
+		return
+	}
+	if state.PageSize != c.spec.Page {
+		c.Fail(at, "the pages there have "+state.PageSize.String()+", those of the scenario "+c.spec.Page.String())
+	}
+	made.State, made.Swap = state, uint64(state.Memory.SwapFree)
+	page := uint64(state.PageSize)
+	for _, z := range state.Zones {
+		if z.Node != 0 {
+			c.Fail(at, "the machine has several nodes, which are not modelled")
+			return
+		}
+		start := uint64(z.Start) * page
+		ranges := mem.NewRangeSet(mem.Range{Lo: start, Hi: start + z.Present*page})
+		if state.RAM != nil {
+			ranges = state.RAM.Intersect(mem.NewRangeSet(mem.Range{Lo: start, Hi: start + z.Spanned*page}))
+		}
+		made.Zones = append(made.Zones, machine.Zone{Name: z.Name, Ranges: ranges})
+	}
 }
 
 // pageblock returns the size in bytes of the blocks whose pages Linux keeps of
