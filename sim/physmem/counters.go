@@ -1,6 +1,10 @@
 package physmem
 
-import "dmasim/allocator/kernel/buddy"
+import (
+	"slices"
+
+	"dmasim/allocator/kernel/buddy"
+)
 
 // NumOrders is the number of orders of blocks.
 const NumOrders = buddy.MaxOrder + 1
@@ -81,7 +85,7 @@ func (m *Memory) Zone(i int) ZoneState {
 	return ZoneState{
 		Name: z.name, Managed: z.managed, Free: free, FreeCMA: inCMA, PerCPU: z.cached(),
 		Kernel: z.kinds[Kernel], Anonymous: z.kinds[Anonymous], PageCache: z.kinds[PageCache], DMABuf: z.kinds[DMABuf],
-		Min: z.mark[minimum], Low: z.mark[low], High: z.mark[high], Reserve: z.reserve,
+		Min: z.mark[minimum], Low: z.mark[low], High: z.mark[high], Reserve: slices.Clone(z.reserve),
 	}
 }
 

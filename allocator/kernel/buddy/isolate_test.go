@@ -167,3 +167,24 @@ func TestQueue(t *testing.T) {
 		t.Errorf("%d %d, length %d", oldest, next, q.Len())
 	}
 }
+
+// TestTakeAllAndRetype gives a zone a state of one free block in a pageblock of
+// another type.
+func TestTakeAllAndRetype(t *testing.T) {
+	z := newZone(t, buddy.Config{Pages: 64, PageblockOrder: 4})
+	if z.Retype(16, buddy.Unmovable) == nil {
+		t.Error("the pageblock of free pages is retyped")
+	}
+	z.TakeAll()
+	if all, _ := z.FreePages(); all != 0 || z.Suitable(0, true) {
+		t.Errorf("%d pages are free", all)
+	}
+	if err := z.Retype(16, buddy.CMA); err != nil {
+		t.Fatal(err)
+	}
+	free(t, z, 18, 19)
+	wantList(t, z, buddy.CMA, 1, 18)
+	if z.Suitable(0, false) || !z.Suitable(1, true) || z.Suitable(2, true) {
+		t.Error("one CMA block of order 1 is free")
+	}
+}
