@@ -245,7 +245,7 @@ func (o *sizeOrder) newTree(level uint16) uint32 {
 	} else {
 		id = uint32(len(o.trees))
 		if n := len(o.trees); n == cap(o.trees) {
-			o.trees = append(make([]treeNode, 0, n+n/8+8), o.trees...)
+			o.trees = append(make([]treeNode, 0, n+n/16+8), o.trees...)
 		}
 		o.trees = append(o.trees, treeNode{})
 	}

@@ -139,12 +139,12 @@ func (t *tiles) newNode() uint32 {
 	return t.grow()
 }
 
-// grow appends a node. The capacity grows by an eighth, because what append
+// grow appends a node. The capacity grows by a sixteenth, because what append
 // leaves unused would be a good part of the memory per block.
 func (t *tiles) grow() uint32 {
 	n := len(t.nodes)
 	if n == cap(t.nodes) {
-		t.nodes = append(make([]tile, 0, n+n/8+8), t.nodes...)
+		t.nodes = append(make([]tile, 0, n+n/16+8), t.nodes...)
 	}
 	t.nodes = append(t.nodes, tile{})
 	return uint32(n)

@@ -74,7 +74,7 @@ func (t *tree) cut(p *path, low, high entry) {
 
 // insert puts an entry behind p, in the same leaf, and leads p to it.
 func (t *tree) insert(p *path, key, value uint64) {
-	if t.leaves[p.node[0]].n == width {
+	if t.leaves[p.node[0]].n == width && !t.share(p) {
 		t.split(p, 0)
 	}
 	p.slot[0]++
@@ -175,6 +175,50 @@ func (t *tree) split(p *path, level int) {
 	}
 }
 
+// share makes room in the full leaf of p if a sibling has some, which keeps
+// leaves fuller (Bayer and McCreight's overflow, in Knuth, The Art of
+// Computer Programming, volume 3, section 6.2.4). Afterwards p leads to the entry
+// to which it led before.
+func (t *tree) share(p *path) bool {
+	const room = width / 8
+	if t.height == 0 {
+		return false
+	}
+	id, slot := p.node[1], int(p.slot[1])
+	parent := &t.inners[id]
+	at := int(p.slot[0])
+	switch {
+	case slot+1 < parent.n && t.leaves[parent.child[slot+1]].n <= width-room:
+	case slot > 0 && t.leaves[parent.child[slot-1]].n <= width-room:
+		slot--
+		at += t.leaves[parent.child[slot]].n
+	default:
+		return false
+	}
+	left, right := parent.child[slot], parent.child[slot+1]
+	n := (t.leaves[left].n + t.leaves[right].n) / 2
+	t.even(id, slot, 0, n)
+	p.node[0], p.slot[0], p.slot[1] = left, int8(at), int8(slot)
+	if at >= n {
+		p.node[0], p.slot[0], p.slot[1] = right, int8(at-n), int8(slot+1)
+	}
+	return true
+}
+
+// even divides the entries of two neighbouring children, of which the bound
+// between them is part, so that the left one holds n of them.
+func (t *tree) even(id uint32, slot, level, n int) {
+	parent := &t.inners[id]
+	b := t.node(level, parent.child[slot+1])
+	t.divide(level, parent.child[slot], parent.child[slot+1], n)
+	parent.entry[slot+1] = b.entry[0]
+	if level > 0 {
+		b.unbound()
+	}
+	t.measure(id, slot, level)
+	t.measure(id, slot+1, level)
+}
+
 // grow puts a new root above the old one.
 func (t *tree) grow(p *path) {
 	root := t.newNode(t.height + 1)
@@ -196,13 +240,7 @@ func (t *tree) join(p *path, level int) {
 		b.entry[0] = parent.entry[slot+1]
 	}
 	if entries := a.n + b.n; entries > width-sparse {
-		t.divide(level, left, right, entries/2)
-		parent.entry[slot+1] = b.entry[0]
-		if level > 0 {
-			b.unbound()
-		}
-		t.measure(p.node[level+1], slot, level)
-		t.measure(p.node[level+1], slot+1, level)
+		t.even(p.node[level+1], slot, level, entries/2)
 		return
 	}
 	t.divide(level, left, right, a.n+b.n)
@@ -305,7 +343,7 @@ func (t *nodes) newNode(level int) uint32 {
 // because what append leaves unused would be a good part of the memory.
 func roomy[T any](nodes []T) []T {
 	if n := len(nodes); n == cap(nodes) {
-		return append(make([]T, 0, n+n/8+1), nodes...)
+		return append(make([]T, 0, n+n/32+1), nodes...)
 	}
 	return nodes
 }
