@@ -263,3 +263,32 @@ func BenchmarkBestFitInWindow(b *testing.B) {
 		}
 	}
 }
+
+// TestBestFitLevels: an operation without constraints looks at one node of each
+// level of one tree, and changes four trees at most, so that their levels bound
+// its work. They grow no faster than the logarithm of the live blocks.
+func TestBestFitLevels(t *testing.T) {
+	for _, blocks := range []int{1e3, 1e4, 1e5} {
+		f := newBestFit(Config{Arena: mem.NewRangeSet(mem.Range{Hi: uint64(blocks) * 40})})
+		rng := rand.New(rand.NewPCG(1, 2))
+		var live []Block
+		for step := range 6 * blocks {
+			if len(live) == 0 || step < blocks || step%2 == 0 {
+				if b, ok := f.Alloc(Request{Size: 1 + rng.Uint64N(64)}); ok {
+					live = append(live, b)
+				}
+				continue
+			}
+			i, last := rng.IntN(len(live)), len(live)-1
+			if err := f.Free(live[i]); err != nil {
+				t.Fatal(err)
+			}
+			live[i] = live[last]
+			live = live[:last]
+		}
+		most := uint16(math.Log(float64(blocks)) / math.Log(treeSparse))
+		if levels := checkSizeOrder(t, &f.sizeOrder); levels > most {
+			t.Errorf("%d blocks: %d levels above the leaves, want at most %d", blocks, levels, most)
+		}
+	}
+}

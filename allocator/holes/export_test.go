@@ -117,3 +117,6 @@ func (t *tree) checkShape() error {
 	}
 	return err
 }
+
+// Height returns the number of levels above the leaves.
+func (x *Index) Height() int { return x.height }

@@ -385,3 +385,23 @@ func ExampleIndex() {
 	// at least 0x2000 above 0x1800: [0x6000,0x8000) true
 	// largest in the lower half: [0x0,0x1000)
 }
+
+// TestHeightIsLogarithmic: a search looks at two nodes of each level at most, so
+// that the levels of an index bound its work. Holes come and go at random.
+func TestHeightIsLogarithmic(t *testing.T) {
+	const sparse = 8 // entries of a node, at least
+	for _, slots := range []uint64{1e3, 1e4, 1e5} {
+		x := holes.New(mem.RangeSet{{Lo: 0, Hi: 4 * slots}})
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 6 * slots {
+			lo := 4 * rng.Uint64N(slots)
+			if size := 1 + rng.Uint64N(3); !x.Take(lo, lo+size) {
+				x.Give(lo, lo+size)
+			}
+		}
+		most := int(math.Log(float64(x.Len()))/math.Log(sparse)) + 1
+		if x.Height() > most {
+			t.Errorf("%d holes: %d levels above the leaves, want at most %d", x.Len(), x.Height(), most)
+		}
+	}
+}
