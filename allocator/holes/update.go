@@ -180,7 +180,7 @@ func (t *tree) split(p *path, level int) {
 // Computer Programming, volume 3, section 6.2.4). Afterwards p leads to the entry
 // to which it led before.
 func (t *tree) share(p *path) bool {
-	const room = width / 8
+	const room = width / 16
 	if t.height == 0 {
 		return false
 	}
