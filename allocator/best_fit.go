@@ -41,7 +41,7 @@ func (f *bestFit) Alloc(r Request) (Block, bool) {
 		}
 		n := f.trees[leaf].ref[at]
 		hole := &f.nodes[n]
-		if gap := -hole.addr & (r.Align - 1); gap <= hole.size-size {
+		if gap := -hole.addr & (r.Align - 1); gap == 0 || gap <= f.size(n)-size {
 			f.removeAt(class, leaf, at)
 			return f.take(n, gap, size), true
 		}
@@ -51,21 +51,22 @@ func (f *bestFit) Alloc(r Request) (Block, bool) {
 	if n == 0 {
 		return Block{}, false
 	}
-	f.remove(n)
+	f.remove(n, f.size(n))
 	return f.take(n, start-f.nodes[n].addr, size), true
 }
 
 // take hands out size bytes of n, which was a hole, after a gap that stays free.
 func (f *bestFit) take(n uint32, gap, size uint64) Block {
+	rest := f.size(n) - gap - size
 	if gap > 0 {
 		before := n
 		n = f.split(before, gap)
-		f.insert(before)
+		f.insert(before, gap)
 	}
-	if f.nodes[n].size > size {
-		f.insert(f.split(n, size))
+	if rest > 0 {
+		f.insert(f.split(n, size), rest)
 	}
-	return f.handOut(n)
+	return f.handOut(n, size)
 }
 
 // Free implements Strategy.
@@ -73,17 +74,20 @@ func (f *bestFit) Free(b Block) error {
 	if !f.isLive(b) {
 		return f.notLive(b)
 	}
-	n := uint32(b.Ref)
+	n, size := uint32(b.Ref), b.Size
 	if prev := f.nodes[n].prev; f.nodes[prev].free() {
-		f.remove(prev)
+		before := b.Addr - f.nodes[prev].addr
+		f.remove(prev, before)
 		f.absorb(prev, n)
-		n = prev
+		n, size = prev, size+before
 	}
 	if next := f.nodes[n].next; f.nodes[next].free() {
-		f.remove(next)
+		behind := f.size(next)
+		f.remove(next, behind)
 		f.absorb(n, next)
+		size += behind
 	}
-	f.insert(n)
+	f.insert(n, size)
 	return nil
 }
 
@@ -163,13 +167,13 @@ func (s *bestFitSearch) upLeaf(t *treeNode, first int) (uint32, uint64) {
 	nodes, mask, size := s.f.nodes, s.mask, s.size
 	reach := nowhere
 	for _, n := range t.ref[first:t.n] {
-		hole := &nodes[n]
-		if -hole.addr&mask <= hole.size-size { // else alignment alone makes it too short
+		hole, end := &nodes[n], s.f.end(n)
+		if -hole.addr&mask <= end-hole.addr-size { // else alignment alone makes it too short
 			if start, ok := s.place(n); ok {
 				return n, start
 			}
 		}
-		reach.Lo, reach.Hi = min(reach.Lo, hole.addr), max(reach.Hi, hole.addr+hole.size)
+		reach.Lo, reach.Hi = min(reach.Lo, hole.addr), max(reach.Hi, end)
 	}
 	if first == 0 {
 		t.reach = reach
@@ -199,6 +203,5 @@ func (s *bestFitSearch) down(id uint32, key uint64) (uint32, uint64) {
 
 // place returns where the request goes in a hole.
 func (s *bestFitSearch) place(n uint32) (uint64, bool) {
-	hole := &s.f.nodes[n]
-	return s.req.Place(hole.addr, hole.addr+hole.size, s.req.Dir == High)
+	return s.req.Place(s.f.nodes[n].addr, s.f.end(n), s.req.Dir == High)
 }

@@ -121,12 +121,12 @@ func naiveBestFit(f *bestFit, r Request) (start uint64, found bool) {
 	least := uint64(math.MaxUint64)
 	for i := f.heads; i < uint32(len(f.nodes)); i++ {
 		hole := &f.nodes[i]
-		if !hole.free() || hole.size < size || hole.size > least {
+		if !hole.free() || f.size(i) < size || f.size(i) > least {
 			continue
 		}
-		s, ok := r.Place(hole.addr, hole.addr+hole.size, r.Dir == High)
-		if ok && (hole.size < least || (s < start) == (r.Dir != High)) {
-			least, start, found = hole.size, s, true
+		s, ok := r.Place(hole.addr, f.end(i), r.Dir == High)
+		if ok && (f.size(i) < least || (s < start) == (r.Dir != High)) {
+			least, start, found = f.size(i), s, true
 		}
 	}
 	return start, found
@@ -136,7 +136,7 @@ func naiveBestFit(f *bestFit, r Request) (start uint64, found bool) {
 func checkSizeOrder(t *testing.T, o *sizeOrder) (highest uint16) {
 	t.Helper()
 	ordered := 0
-	var last *tile
+	var last mem.Range
 	var check func(id, parent uint32, class uint32, lo, hi uint64) mem.Range
 	check = func(id, parent uint32, class uint32, lo, hi uint64) mem.Range {
 		n := &o.trees[id]
@@ -169,17 +169,18 @@ func checkSizeOrder(t *testing.T, o *sizeOrder) (highest uint16) {
 				reach = mem.Range{Lo: min(reach.Lo, r.Lo), Hi: max(reach.Hi, r.Hi)}
 				continue
 			}
-			hole := &o.nodes[n.ref[i]]
-			c, key := o.keyOf(hole.addr, hole.size)
-			if c != class || key != n.key[i] || key < lo || key >= hi || hole.prevFree != id {
-				t.Fatalf("hole %#x+%#x with class %d, key %#x in leaf %d is in class %d, leaf %d, key %#x", hole.addr, hole.size, c, key, hole.prevFree, class, id, n.key[i])
+			node := &o.nodes[n.ref[i]]
+			hole := mem.Range{Lo: node.addr, Hi: o.end(n.ref[i])}
+			c, key := o.keyOf(hole.Lo, hole.Size())
+			if c != class || key != n.key[i] || key < lo || key >= hi || node.prevFree != id {
+				t.Fatalf("hole %s with class %d, key %#x in leaf %d is in class %d, leaf %d, key %#x", hole, c, key, node.prevFree, class, id, n.key[i])
 			}
-			if last != nil && cmp.Or(cmp.Compare(last.size, hole.size), cmp.Compare(last.addr, hole.addr)) >= 0 {
-				t.Fatalf("hole %#x+%#x comes before %#x+%#x", last.addr, last.size, hole.addr, hole.size)
+			if cmp.Or(cmp.Compare(last.Size(), hole.Size()), cmp.Compare(last.Lo, hole.Lo)) >= 0 {
+				t.Fatalf("hole %s comes before %s", last, hole)
 			}
 			last = hole
 			ordered++
-			reach = mem.Range{Lo: min(reach.Lo, hole.addr), Hi: max(reach.Hi, hole.addr+hole.size)}
+			reach = mem.Range{Lo: min(reach.Lo, hole.Lo), Hi: max(reach.Hi, hole.Hi)}
 		}
 		if !n.reach.Contains(reach) {
 			t.Fatalf("tree node %d reaches %s, which does not hold %s", id, n.reach, reach)
@@ -202,7 +203,7 @@ func checkSizeOrder(t *testing.T, o *sizeOrder) (highest uint16) {
 		}
 		holes++
 		if o.nodes[n.next].free() {
-			t.Fatalf("two holes touch at %#x", n.addr+n.size)
+			t.Fatalf("two holes touch at %#x", o.end(i))
 		}
 	}
 	if holes != ordered {
@@ -259,6 +260,35 @@ func BenchmarkBestFitInWindow(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// TestBestFitLevels: an operation without constraints looks at one node of each
+// level of one tree, and changes four trees at most, so that their levels bound
+// its work. They grow no faster than the logarithm of the live blocks.
+func TestBestFitLevels(t *testing.T) {
+	for _, blocks := range []int{1e3, 1e4, 1e5} {
+		f := newBestFit(Config{Arena: mem.NewRangeSet(mem.Range{Hi: uint64(blocks) * 40})})
+		rng := rand.New(rand.NewPCG(1, 2))
+		var live []Block
+		for step := range 6 * blocks {
+			if len(live) == 0 || step < blocks || step%2 == 0 {
+				if b, ok := f.Alloc(Request{Size: 1 + rng.Uint64N(64)}); ok {
+					live = append(live, b)
+				}
+				continue
+			}
+			i, last := rng.IntN(len(live)), len(live)-1
+			if err := f.Free(live[i]); err != nil {
+				t.Fatal(err)
+			}
+			live[i] = live[last]
+			live = live[:last]
+		}
+		most := uint16(math.Log(float64(blocks)) / math.Log(treeSparse))
+		if levels := checkSizeOrder(t, &f.sizeOrder); levels > most {
+			t.Errorf("%d blocks: %d levels above the leaves, want at most %d", blocks, levels, most)
 		}
 	}
 }

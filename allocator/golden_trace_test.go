@@ -62,12 +62,8 @@ func TestMemoryPerBlock(t *testing.T) {
 			}
 		}
 		each := float64(heapBytes()-before) / float64(blocks)
-		limit := 48.0
-		if name == "half-fit" || name == "random-fit" {
-			limit = 58 // they leave more holes
-		}
-		if each > limit {
-			t.Errorf("%s: %.1f bytes per live block, want at most %.0f", name, each, limit)
+		if each > 48 {
+			t.Errorf("%s: %.1f bytes per live block, want at most 48", name, each)
 		}
 		allocs := mallocs()
 		if _, _, err := replay(s, steady, live); err != nil {

@@ -11,7 +11,7 @@ import (
 func init() {
 	Register(Spec{
 		Name:    "random-fit",
-		Summary: "any legal place, each as likely as the others; the share of legal starts decides the cost, which is at most linear in the number of holes",
+		Summary: "any legal place, each as likely as the others; logarithmic in the number of holes where many starts are legal, else linear in those long enough",
 		Honours: HonoursAlign | HonoursWindow,
 		Params: []Param{
 			{Name: "seed", Summary: "of the random numbers", Default: 1, Min: 0, Max: math.MaxUint64},
@@ -26,13 +26,17 @@ func init() {
 //
 // A start is drawn from all in the request's window until one is legal, which
 // takes ten draws in the mean where a tenth of them is, each logarithmic in the
-// number of holes. After so many draws that counting is no dearer, the legal
-// starts are counted hole by hole and one of them is drawn.
+// number of holes. Where a certain number of draws finds none, legal starts are
+// rare: they are counted, in the holes that are long enough, and one is drawn.
+// The latter costs time linear in the number of these holes.
 type randomFit struct {
 	addressOrdered
 	hull mem.Range
 	pcg  rand.PCG
 }
+
+// draws is how often a start is drawn before the legal ones are counted.
+const draws = 64
 
 func newRandomFit(cfg Config) (Strategy, error) {
 	f := &randomFit{addressOrdered: newAddressOrdered(cfg), hull: cfg.Usable().Hull()}
@@ -49,7 +53,7 @@ func (f *randomFit) Alloc(r Request) (Block, bool) {
 	}
 	before := f.pcg // a refused request draws nothing
 	first, count := r.starts(f.hull)
-	for range 32 + f.holes.Len()/4 {
+	for range draws {
 		if count == 0 {
 			break
 		}

@@ -77,7 +77,7 @@ func newSegregated(cfg Config, policy segregatedPolicy) *segregated {
 	}
 	s.nodes[0].prevFree = nodeLive
 	for _, r := range s.arena {
-		s.insert(s.add(r))
+		s.insert(s.add(r), r.Size())
 	}
 	return s
 }
@@ -105,7 +105,7 @@ func (s *segregated) allocPlain(size, align uint64) (Block, bool) {
 		n := s.nodes[own].nextFree
 		for i := s.policy.ownFirst; i > 0 && n != own; i-- {
 			hole := &s.nodes[n]
-			if gap := -hole.addr & (align - 1); size <= hole.size && gap <= hole.size-size {
+			if gap, held := -hole.addr&(align-1), s.end(n)-hole.addr; size <= held && gap <= held-size {
 				return s.take(n, gap, size), true
 			}
 			n = hole.nextFree
@@ -117,7 +117,7 @@ func (s *segregated) allocPlain(size, align uint64) (Block, bool) {
 	}
 	n := s.nodes[list].nextFree
 	gap := -s.nodes[n].addr & (align - 1)
-	if gap > s.nodes[n].size-size {
+	if gap > 0 && gap > s.size(n)-size {
 		roomy, over := bits.Add64(size, align-s.unit, 0)
 		if over != 0 || roomy > s.largest {
 			return Block{}, false
@@ -177,7 +177,7 @@ func (s *segregated) search(req *Request, first, last uint32, candidates int) (u
 			}
 			candidates--
 			hole := &s.nodes[n]
-			if start, ok := req.Place(hole.addr, hole.addr+hole.size, req.Dir == High); ok {
+			if start, ok := req.Place(hole.addr, s.end(n), req.Dir == High); ok {
 				return n, start
 			}
 		}
@@ -188,15 +188,16 @@ func (s *segregated) search(req *Request, first, last uint32, candidates int) (u
 // take hands out size bytes of the hole n, after a gap that stays free.
 func (s *segregated) take(n uint32, gap, size uint64) Block {
 	s.unlink(n)
+	rest := s.size(n) - gap - size
 	if gap > 0 {
 		before := n
 		n = s.split(before, gap)
-		s.insert(before)
+		s.insert(before, gap)
 	}
-	if s.nodes[n].size > size {
-		s.insert(s.split(n, size))
+	if rest > 0 {
+		s.insert(s.split(n, size), rest)
 	}
-	return s.handOut(n)
+	return s.handOut(n, size)
 }
 
 // Free implements Strategy.
@@ -204,26 +205,28 @@ func (s *segregated) Free(b Block) error {
 	if !s.isLive(b) {
 		return s.notLive(b)
 	}
-	n := uint32(b.Ref)
+	n, size := uint32(b.Ref), b.Size
 	if prev := s.nodes[n].prev; s.nodes[prev].free() {
+		size += b.Addr - s.nodes[prev].addr
 		s.unlink(prev)
 		s.absorb(prev, n)
 		n = prev
 	}
 	if next := s.nodes[n].next; s.nodes[next].free() {
+		size += s.size(next)
 		s.unlink(next)
 		s.absorb(n, next)
 	}
-	s.insert(n)
+	s.insert(n, size)
 	return nil
 }
 
-// insert puts a hole at the front of its list. With lowFirst, a hole above the
+// insert puts a hole of that size at the front of its list. With lowFirst, a hole above the
 // first goes to the back instead, which keeps low holes in front without sorting.
-func (s *segregated) insert(n uint32) {
+func (s *segregated) insert(n uint32, size uint64) {
 	nodes := s.nodes
 	hole := &nodes[n]
-	list := s.list(hole.size)
+	list := s.list(size)
 	prev := list
 	if s.policy.lowFirst && nodes[nodes[list].nextFree].addr < hole.addr {
 		prev = nodes[list].prevFree

@@ -63,7 +63,7 @@ func newSizeOrder(cfg Config) sizeOrder {
 	o.roots = make([]uint32, o.list(t.largest)+1)
 	o.start(1)
 	for _, r := range o.arena {
-		o.insert(o.add(r))
+		o.insert(o.add(r), r.Size())
 	}
 	return o
 }
@@ -87,8 +87,7 @@ func spread(class uint32) uint32 { return (max(class>>classesLog, 1) - 1) & 63 }
 // endOfSize returns a key that is above those of all holes as long as one, and
 // not above any of the longer ones.
 func (o *sizeOrder) endOfSize(n uint32) uint64 {
-	hole := &o.nodes[n]
-	class, key := o.keyOf(hole.addr, hole.size)
+	class, key := o.keyOf(o.nodes[n].addr, o.size(n))
 	return min(key|math.MaxUint64>>spread(class), unusedKey-1) + 1
 }
 
@@ -192,11 +191,11 @@ func (t *treeNode) indexOf(child uint32) int {
 	return at
 }
 
-// insert adds a hole.
-func (o *sizeOrder) insert(n uint32) {
+// insert adds a hole of that size.
+func (o *sizeOrder) insert(n uint32, size uint64) {
 	hole := &o.nodes[n]
-	lo, hi := hole.addr, hole.addr+hole.size
-	class, key := o.keyOf(lo, hole.size)
+	lo, hi := hole.addr, hole.addr+size
+	class, key := o.keyOf(lo, size)
 	id := o.roots[class]
 	if id == 0 {
 		id = o.newTree(0)
@@ -222,9 +221,9 @@ func (o *sizeOrder) insert(n uint32) {
 }
 
 // remove takes a hole out, whose address and size are as they were on insert.
-func (o *sizeOrder) remove(n uint32) {
+func (o *sizeOrder) remove(n uint32, size uint64) {
 	hole := &o.nodes[n]
-	class, key := o.keyOf(hole.addr, hole.size)
+	class, key := o.keyOf(hole.addr, size)
 	id := hole.prevFree
 	o.removeAt(class, id, o.trees[id].below(key))
 }
@@ -245,7 +244,7 @@ func (o *sizeOrder) newTree(level uint16) uint32 {
 	} else {
 		id = uint32(len(o.trees))
 		if n := len(o.trees); n == cap(o.trees) {
-			o.trees = append(make([]treeNode, 0, n+n/8+8), o.trees...)
+			o.trees = append(make([]treeNode, 0, n+n/16+8), o.trees...)
 		}
 		o.trees = append(o.trees, treeNode{})
 	}

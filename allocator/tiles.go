@@ -20,19 +20,20 @@ type tiles struct {
 	arena   mem.RangeSet
 }
 
-// tile is a block, live or free, or belongs to the strategy, or is spare. Two of
-// them share a cache line. Node 0 stands for what lies beyond the ends of a
-// range and is live.
+// tile is a block, live or free, or belongs to the strategy, or is spare. It ends
+// where the next one begins, which is a wall behind the last block of a range.
+// What is before the first is node 0, which is live.
 type tile struct {
-	addr, size         uint64
-	prev, next         uint32 // neighbours by address; 0 at the end of a range
+	addr               uint64
+	prev, next         uint32 // neighbours by address
 	prevFree, nextFree uint32 // the strategy's in a hole; in a live block nodeLive and its serial
 }
 
 // Values of prevFree in nodes that are no holes.
 const (
 	nodeLive  = ^uint32(0)
-	nodeSpare = nodeLive - 1
+	nodeWall  = nodeLive - 1
+	nodeSpare = nodeLive - 2
 )
 
 func (t *tile) free() bool { return t.prevFree < nodeSpare }
@@ -60,10 +61,17 @@ func (t *tiles) start(heads uint32) {
 
 // add makes one block of a range.
 func (t *tiles) add(r mem.Range) uint32 {
-	n := t.newNode()
-	t.nodes[n] = tile{addr: r.Lo, size: r.Size()}
+	n, wall := t.newNode(), t.newNode()
+	t.nodes[n] = tile{addr: r.Lo, next: wall}
+	t.nodes[wall] = tile{addr: r.Hi, prev: n, prevFree: nodeWall}
 	return n
 }
+
+// end returns where a block ends.
+func (t *tiles) end(n uint32) uint64 { return t.nodes[t.nodes[n].next].addr }
+
+// size returns the size of a block.
+func (t *tiles) size(n uint32) uint64 { return t.end(n) - t.nodes[n].addr }
 
 // everywhere reports whether the request's window holds the whole arena.
 func (t *tiles) everywhere(r *Request) bool { return r.Lo <= t.hull.Lo && r.Hi-1 >= t.hull.Hi-1 }
@@ -81,28 +89,27 @@ func (t *tiles) split(n uint32, size uint64) uint32 {
 	nodes := t.nodes
 	block, behind := &nodes[n], &nodes[rest]
 	next := block.next
-	behind.addr, behind.size, behind.prev, behind.next = block.addr+size, block.size-size, n, next
+	behind.addr, behind.prev, behind.next = block.addr+size, n, next
 	nodes[next].prev = rest
-	block.size, block.next = size, rest
+	block.next = rest
 	return rest
 }
 
 // absorb makes the block behind n part of it.
 func (t *tiles) absorb(n, behind uint32) {
 	block, gone := &t.nodes[n], &t.nodes[behind]
-	block.size += gone.size
 	block.next = gone.next
 	t.nodes[gone.next].prev = n
 	gone.prevFree, gone.nextFree = nodeSpare, t.spare
 	t.spare = behind
 }
 
-// handOut makes a block live.
-func (t *tiles) handOut(n uint32) Block {
+// handOut makes a block live, which has that size.
+func (t *tiles) handOut(n uint32, size uint64) Block {
 	block := &t.nodes[n]
 	t.serial++
 	block.prevFree, block.nextFree = nodeLive, t.serial
-	return Block{Addr: block.addr, Size: block.size, Ref: uint64(t.serial)<<32 | uint64(n)}
+	return Block{Addr: block.addr, Size: size, Ref: uint64(t.serial)<<32 | uint64(n)}
 }
 
 // isLive reports whether a block is live. Its node is the low half of Ref; the
@@ -113,7 +120,7 @@ func (t *tiles) isLive(b Block) bool {
 		return false
 	}
 	block := &t.nodes[n]
-	return block.prevFree == nodeLive && block.nextFree == uint32(b.Ref>>32) && block.addr == b.Addr && block.size == b.Size
+	return block.prevFree == nodeLive && block.nextFree == uint32(b.Ref>>32) && block.addr == b.Addr && t.size(n) == b.Size
 }
 
 // notLive says why a block that is not live cannot be freed. A forged one may be
@@ -125,7 +132,7 @@ func (t *tiles) notLive(b Block) error {
 	}
 	// The node of a live block has had earlier blocks, but none later.
 	forged := t.nodes[n].prevFree == nodeLive && t.nodes[n].nextFree <= serial
-	if forged || serial == 0 || serial > t.serial || !t.arena.Contains(mem.Range{Lo: b.Addr, Hi: b.Addr + b.Size}) {
+	if forged || t.nodes[n].prevFree == nodeWall || serial == 0 || serial > t.serial || !t.arena.Contains(mem.Range{Lo: b.Addr, Hi: b.Addr + b.Size}) {
 		return &FreeError{b, ErrForeign}
 	}
 	return &FreeError{b, ErrDoubleFree}
@@ -139,12 +146,12 @@ func (t *tiles) newNode() uint32 {
 	return t.grow()
 }
 
-// grow appends a node. The capacity grows by an eighth, because what append
+// grow appends a node. The capacity grows by a sixteenth, because what append
 // leaves unused would be a good part of the memory per block.
 func (t *tiles) grow() uint32 {
 	n := len(t.nodes)
 	if n == cap(t.nodes) {
-		t.nodes = append(make([]tile, 0, n+n/8+8), t.nodes...)
+		t.nodes = append(make([]tile, 0, n+n/16+8), t.nodes...)
 	}
 	t.nodes = append(t.nodes, tile{})
 	return uint32(n)

@@ -33,8 +33,8 @@ func TestTLSFClasses(t *testing.T) {
 }
 
 func TestNodeSizes(t *testing.T) {
-	if n := unsafe.Sizeof(tile{}); n != 32 {
-		t.Errorf("tile has %d bytes, want 32", n)
+	if n := unsafe.Sizeof(tile{}); n != 24 {
+		t.Errorf("tile has %d bytes, want 24", n)
 	}
 	if n := unsafe.Sizeof(buddyNode{}); n != 24 {
 		t.Errorf("buddyNode has %d bytes, want 24", n)

@@ -23,7 +23,7 @@ func newBuddy(h Header) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := h.Uint("size", buddy.MaxPages)
+	size, err := h.trackedSize(1)
 	if err != nil {
 		return nil, err
 	}

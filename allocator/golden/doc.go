@@ -39,6 +39,9 @@
 // the first divergence: from there on a contradiction is the consequence of
 // what is reported already.
 //
+// So is, by Replay, a size that would need gigabytes: a model that keeps bytes for
+// every page, chunk or slot has at most 2^22 of them, and 64 more for each row.
+//
 // # Adding a model
 //
 // Implement [Model] in a file named after the allocator and name its

@@ -21,7 +21,7 @@ func newDRMBuddy(h Header) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := h.Uint("size", math.MaxUint64)
+	size, err := h.trackedSize(max(chunk, 1))
 	if err != nil {
 		return nil, err
 	}

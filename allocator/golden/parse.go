@@ -16,6 +16,7 @@ const (
 	columnCount = 8
 	maxLine     = 1 << 20 // bytes
 	maxBulk     = 1 << 20 // blocks in one call
+	maxIDs      = 1 << 22 // and 64 more for each row
 )
 
 // Read reads a whole recording. name is used in messages. The error is a
@@ -196,6 +197,9 @@ func (p *parser) identify(row *Row) error {
 			}
 			if count == 0 || count > maxBulk {
 				return fmt.Errorf("bulk of %d blocks: want a flag count=N, N from 1 to %d", count, maxBulk)
+			}
+			if most := uint64(maxIDs + 64*len(p.rec.Rows)); next+count > most {
+				return fmt.Errorf("bulk of %d blocks: more than %d ids up to here", count, most)
 			}
 			blocks = count
 		}

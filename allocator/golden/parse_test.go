@@ -2,6 +2,7 @@ package golden_test
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,6 +143,39 @@ func TestReplayMalformed(t *testing.T) {
 	}
 	if _, err := replayText(tests[0].text); !errors.Is(err, golden.ErrUnknownAllocator) {
 		t.Errorf("error %v, want ErrUnknownAllocator", err)
+	}
+}
+
+// TestReplayBoundsMemory: what a short file says is large makes no large model.
+func TestReplayBoundsMemory(t *testing.T) {
+	const text = `# format=dmasim-golden/1
+# allocator=%s
+# mode=test
+# unit=page
+# base=0
+# size=%d
+# granule=%d
+# max_order=10
+# pageblock_order=9
+# areas=1
+# segsize_slots=128
+# dev0=min_align_mask:0x0;boundary_mask:0xffffffff
+# ops=0
+op,id,size,align,lo,hi,flags,result
+`
+	for _, test := range []struct {
+		allocator string
+		unit      uint64
+	}{{"page_alloc", 1}, {"drm_buddy", 4096}, {"swiotlb", 2048}} {
+		const most = 1 << 22
+		if _, err := replayText(fmt.Sprintf(text, test.allocator, most*test.unit, test.unit)); err != nil {
+			t.Errorf("%s: %v", test.allocator, err)
+		}
+		size := (most + 1) * test.unit
+		want := fmt.Sprintf("test.csv:6: size=%d: a recording of 0 operations can have up to %d units of %d", size, most, test.unit)
+		if _, err := replayText(fmt.Sprintf(text, test.allocator, size, test.unit)); err == nil || err.Error() != want {
+			t.Errorf("error %v\nwant  %s", err, want)
+		}
 	}
 }
 

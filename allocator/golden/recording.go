@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"iter"
+	"math"
 	"strconv"
 	"strings"
 )
@@ -182,6 +183,21 @@ func (h Header) Uint(key string, limit uint64) (uint64, error) {
 		return 0, h.Bad(key, err)
 	}
 	return n, nil
+}
+
+// trackedSize returns the header's size for a model that keeps some bytes for
+// every unit of it. It refuses more than 2^22 units and another 64 for each row: a
+// short file must not make a model of gigabytes. That is 16 GiB of 4 KiB pages.
+func (h Header) trackedSize(unit uint64) (uint64, error) {
+	ops, err := h.Uint("ops", math.MaxUint64>>8)
+	if err != nil {
+		return 0, err
+	}
+	size, err := h.Uint("size", math.MaxUint64)
+	if limit := 1<<22 + 64*ops; err == nil && size/unit > limit {
+		err = h.Bad("size", fmt.Errorf("a recording of %d operations can have up to %d units of %d", ops, limit, unit))
+	}
+	return size, err
 }
 
 // Bad returns the *MalformedError that blames the value of a key for err.

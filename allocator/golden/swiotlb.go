@@ -23,7 +23,7 @@ func newSwiotlb(h Header) (Model, error) {
 	if err != nil {
 		return nil, err
 	}
-	size, err := h.Uint("size", math.MaxUint64)
+	size, err := h.trackedSize(swiotlb.SlotSize)
 	if err != nil {
 		return nil, err
 	}

@@ -20,6 +20,7 @@
 // # Limits
 //
 // An Index is used by one goroutine at a time. It has up to 2^32 nodes, which is
-// more than 10^10 holes. Whether a hole suits an alignment is the caller's
-// question: holes that are long enough and do not suit are visited one by one.
+// more than 10^10 holes. For alignments that are powers of two, NextFit skips what
+// does not suit. Any other demand is the caller's question: holes that are long
+// enough and do not suit are visited one by one.
 package holes

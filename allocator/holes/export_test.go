@@ -53,6 +53,11 @@ func (t *tree) check(id uint32, level int, lo, hi uint64) (entries int, largest 
 			if err != nil {
 				return 0, 0, err
 			}
+			for _, c := range t.columns {
+				if longest := t.longest(&c, level-1, t.inners[id].child[i]); c.longest[id][i] < longest {
+					return 0, 0, fmt.Errorf("level %d: fit %d bound by %d, but %d fits", level, c.fit, c.longest[id][i], longest)
+				}
+			}
 			if m != t.inners[id].most[i] {
 				return 0, 0, fmt.Errorf("level %d: most %d, kept %d", level, m, t.inners[id].most[i])
 			}
@@ -112,3 +117,6 @@ func (t *tree) checkShape() error {
 	}
 	return err
 }
+
+// Height returns the number of levels above the leaves.
+func (x *Index) Height() int { return x.height }

@@ -80,11 +80,14 @@ func (x *Index) Take(lo, hi uint64) bool {
 	return true
 }
 
-// carve takes [lo, hi), not empty, out of the hole at p that contains it.
+// carve takes [lo, hi), not empty, out of the hole at p that contains it. What is
+// left of a hole holds no block that the hole did not hold, so no bound grows.
 func (x *Index) carve(p *path, lo, hi uint64) {
 	x.bytes -= hi - lo
 	hole := x.at(p)
 	switch {
+	case lo > hole.Lo && hi < hole.Hi && x.leaves[p.node[0]].n < width:
+		x.cut(p, entry{hole.Lo, lo - hole.Lo}, entry{hi, hole.Hi - hi})
 	case lo > hole.Lo:
 		x.replace(p, hole.Lo, lo-hole.Lo)
 		if hi < hole.Hi {
@@ -139,6 +142,7 @@ func (x *Index) Merge(lo, hi uint64) (mem.Range, bool) {
 		hole.Lo = left.Lo
 		x.raise(below, hole.Hi)
 		x.replace(below, hole.Lo, hole.Size())
+		x.raiseColumns(below)
 	}
 	if joinsRight && above == &p {
 		p.slot[0]++
@@ -149,6 +153,7 @@ func (x *Index) Merge(lo, hi uint64) (mem.Range, bool) {
 	case joinsRight:
 		x.lower(above, lo)
 		x.replace(above, lo, hole.Size())
+		x.raiseColumns(above)
 	case !joinsLeft:
 		x.raise(&p, hi)
 		x.insert(&p, lo, hi-lo)

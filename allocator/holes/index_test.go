@@ -3,6 +3,7 @@ package holes_test
 import (
 	"fmt"
 	"math"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"testing"
@@ -80,7 +81,7 @@ func TestIndexIsTheNaiveIndex(t *testing.T) {
 
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		at := func() uint64 { return base + rng.Uint64N(space+1) }
-		size := func() uint64 { return 1 + rng.Uint64N(4) }
+		size := func() uint64 { return 1 + rng.Uint64N(12) }
 		for step := range 2400 {
 			switch lo := at(); {
 			case rng.IntN(400) == 0:
@@ -144,6 +145,7 @@ func compare(t *rapid.T, x *holes.Index, n *naive, at, size func() uint64) {
 	if want, wanted := n.lastAtLeast(from, least); got != want || ok != wanted {
 		t.Fatalf("LastAtLeast(%#x, %d) = %v, %t, want %v, %t", from, least, got, ok, want, wanted)
 	}
+	compareFits(t, x, n, from, least)
 	within := mem.Range{Lo: from, Hi: at()}
 	if got, want := x.LargestIn(within), n.largestIn(within); got != want {
 		t.Fatalf("LargestIn(%v) = %v, want %v", within, got, want)
@@ -151,6 +153,45 @@ func compare(t *rapid.T, x *holes.Index, n *naive, at, size func() uint64) {
 	if got, want := x.FreeIn(within), n.free.Intersect(mem.RangeSet{within}).Size(); got != want && !within.Empty() {
 		t.Fatalf("FreeIn(%v) = %d, want %d", within, got, want)
 	}
+}
+
+// compareFits asks for the first holes that end above from and hold a block.
+func compareFits(t *rapid.T, x *holes.Index, n *naive, from, size uint64) {
+	t.Helper()
+	for _, fit := range []holes.Fit{0, 1, 2, 5, 63, holes.Natural} {
+		var want []mem.Range
+		for _, r := range n.free {
+			if r.Hi > from && holds(r, size, fit) && len(want) < 3 {
+				want = append(want, r)
+			}
+		}
+		var got []mem.Range
+		var c holes.Cursor
+		c.From(x, from)
+		for r, ok := c.NextFit(size, fit); ok && len(got) < 3; r, ok = c.NextFit(size, fit) {
+			got = append(got, r)
+		}
+		if !slices.Equal(got, want) {
+			t.Fatalf("NextFit(%d, %d) from %#x = %v, want %v", size, fit, from, got, want)
+		}
+	}
+}
+
+// holds reports whether a block of size bytes can be in a hole.
+func holds(hole mem.Range, size uint64, fit holes.Fit) bool {
+	align := uint64(1)
+	switch {
+	case fit != holes.Natural:
+		align <<= fit
+	case size > 1:
+		align <<= bits.Len64(size - 1)
+	}
+	for start := hole.Lo; start < hole.Hi && hole.Hi-start >= size; start++ {
+		if start%align == 0 {
+			return true
+		}
+	}
+	return false
 }
 
 func TestCursor(t *testing.T) {
@@ -343,4 +384,24 @@ func ExampleIndex() {
 	// [0x6000,0x8000)
 	// at least 0x2000 above 0x1800: [0x6000,0x8000) true
 	// largest in the lower half: [0x0,0x1000)
+}
+
+// TestHeightIsLogarithmic: a search looks at two nodes of each level at most, so
+// that the levels of an index bound its work. Holes come and go at random.
+func TestHeightIsLogarithmic(t *testing.T) {
+	const sparse = 8 // entries of a node, at least
+	for _, slots := range []uint64{1e3, 1e4, 1e5} {
+		x := holes.New(mem.RangeSet{{Lo: 0, Hi: 4 * slots}})
+		rng := rand.New(rand.NewPCG(1, 2))
+		for range 6 * slots {
+			lo := 4 * rng.Uint64N(slots)
+			if size := 1 + rng.Uint64N(3); !x.Take(lo, lo+size) {
+				x.Give(lo, lo+size)
+			}
+		}
+		most := int(math.Log(float64(x.Len()))/math.Log(sparse)) + 1
+		if x.Height() > most {
+			t.Errorf("%d holes: %d levels above the leaves, want at most %d", x.Len(), x.Height(), most)
+		}
+	}
 }

@@ -52,6 +52,7 @@ type nodes struct {
 	inners      []inner
 	spareLeaves []uint32
 	spareInners []uint32
+	columns     []column
 }
 
 // path names an entry of the tree: the node on each level and the entry in it

@@ -62,15 +62,26 @@ func (t *tree) raise(p *path, key uint64) {
 	}
 }
 
+// cut puts two entries in the place of the one at p, whose leaf is not full.
+func (t *tree) cut(p *path, low, high entry) {
+	l := &t.leaves[p.node[0]]
+	was := l.entry[p.slot[0]].value
+	l.entry[p.slot[0]] = low
+	l.open(int(p.slot[0])+1, high)
+	t.entries++
+	t.settle(p, was, max(low.value, high.value))
+}
+
 // insert puts an entry behind p, in the same leaf, and leads p to it.
 func (t *tree) insert(p *path, key, value uint64) {
-	if t.leaves[p.node[0]].n == width {
+	if t.leaves[p.node[0]].n == width && !t.share(p) {
 		t.split(p, 0)
 	}
 	p.slot[0]++
 	t.leaves[p.node[0]].open(int(p.slot[0]), entry{key, value})
 	t.entries++
 	t.settle(p, 0, value)
+	t.raiseColumns(p)
 }
 
 // remove takes out the entry at p, and ends the use of p.
@@ -100,11 +111,16 @@ func (n *node) close(at int) {
 }
 
 // adopt inserts a child, bounded by its first entry.
-func (t *nodes) adopt(parent *inner, at, level int, child uint32) {
-	c := t.node(level, child)
+func (t *nodes) adopt(id uint32, at, level int, child uint32) {
+	parent, c := &t.inners[id], t.node(level, child)
 	copy(parent.most[at+1:], parent.most[at:parent.n])
 	copy(parent.child[at+1:], parent.child[at:parent.n])
-	parent.most[at], parent.child[at] = t.greatest(level, child), child
+	for i := range t.columns {
+		longest := &t.columns[i].longest[id]
+		copy(longest[at+1:], longest[at:parent.n])
+	}
+	parent.child[at] = child
+	t.measure(id, at, level)
 	parent.open(at, c.entry[0])
 	if level > 0 {
 		c.unbound()
@@ -115,11 +131,27 @@ func (t *nodes) adopt(parent *inner, at, level int, child uint32) {
 func (n *node) unbound() { n.entry[0] = entry{} }
 
 // abandon takes a child out.
-func (in *inner) abandon(at int) {
+func (t *nodes) abandon(parent uint32, at int) {
+	in := &t.inners[parent]
 	copy(in.most[at:in.n], in.most[at+1:in.n])
 	copy(in.child[at:in.n], in.child[at+1:in.n])
 	in.most[in.n-1] = 0
+	for i := range t.columns {
+		longest := &t.columns[i].longest[parent]
+		copy(longest[at:in.n], longest[at+1:in.n])
+		longest[in.n-1] = 0
+	}
 	in.close(at)
+}
+
+// measure computes what an inner node keeps of a child, which is on a level.
+func (t *nodes) measure(parent uint32, slot, level int) {
+	child := t.inners[parent].child[slot]
+	t.inners[parent].most[slot] = t.greatest(level, child)
+	for i := range t.columns {
+		c := &t.columns[i]
+		c.longest[parent][slot] = t.longest(c, level, child)
+	}
 }
 
 // split divides the full node of p on a level into two. Afterwards p leads to
@@ -133,8 +165,8 @@ func (t *tree) split(p *path, level int) {
 	}
 	left, right := p.node[level], t.newNode(level)
 	t.divide(level, left, right, width/2)
-	parent, slot := &t.inners[p.node[level+1]], int(p.slot[level+1])
-	parent.most[slot] = t.greatest(level, left)
+	parent, slot := p.node[level+1], int(p.slot[level+1])
+	t.measure(parent, slot, level)
 	t.adopt(parent, slot+1, level, right)
 	if p.slot[level] >= width/2 {
 		p.node[level] = right
@@ -143,10 +175,54 @@ func (t *tree) split(p *path, level int) {
 	}
 }
 
+// share makes room in the full leaf of p if a sibling has some, which keeps
+// leaves fuller (Bayer and McCreight's overflow, in Knuth, The Art of
+// Computer Programming, volume 3, section 6.2.4). Afterwards p leads to the entry
+// to which it led before.
+func (t *tree) share(p *path) bool {
+	const room = width / 16
+	if t.height == 0 {
+		return false
+	}
+	id, slot := p.node[1], int(p.slot[1])
+	parent := &t.inners[id]
+	at := int(p.slot[0])
+	switch {
+	case slot+1 < parent.n && t.leaves[parent.child[slot+1]].n <= width-room:
+	case slot > 0 && t.leaves[parent.child[slot-1]].n <= width-room:
+		slot--
+		at += t.leaves[parent.child[slot]].n
+	default:
+		return false
+	}
+	left, right := parent.child[slot], parent.child[slot+1]
+	n := (t.leaves[left].n + t.leaves[right].n) / 2
+	t.even(id, slot, 0, n)
+	p.node[0], p.slot[0], p.slot[1] = left, int8(at), int8(slot)
+	if at >= n {
+		p.node[0], p.slot[0], p.slot[1] = right, int8(at-n), int8(slot+1)
+	}
+	return true
+}
+
+// even divides the entries of two neighbouring children, of which the bound
+// between them is part, so that the left one holds n of them.
+func (t *tree) even(id uint32, slot, level, n int) {
+	parent := &t.inners[id]
+	b := t.node(level, parent.child[slot+1])
+	t.divide(level, parent.child[slot], parent.child[slot+1], n)
+	parent.entry[slot+1] = b.entry[0]
+	if level > 0 {
+		b.unbound()
+	}
+	t.measure(id, slot, level)
+	t.measure(id, slot+1, level)
+}
+
 // grow puts a new root above the old one.
 func (t *tree) grow(p *path) {
 	root := t.newNode(t.height + 1)
-	t.adopt(&t.inners[root], 0, t.height, t.root)
+	t.adopt(root, 0, t.height, t.root)
 	t.inners[root].unbound()
 	t.root = root
 	t.height++
@@ -164,19 +240,13 @@ func (t *tree) join(p *path, level int) {
 		b.entry[0] = parent.entry[slot+1]
 	}
 	if entries := a.n + b.n; entries > width-sparse {
-		t.divide(level, left, right, entries/2)
-		parent.entry[slot+1] = b.entry[0]
-		if level > 0 {
-			b.unbound()
-		}
-		parent.most[slot] = t.greatest(level, left)
-		parent.most[slot+1] = t.greatest(level, right)
+		t.even(p.node[level+1], slot, level, entries/2)
 		return
 	}
 	t.divide(level, left, right, a.n+b.n)
 	t.discard(level, right)
-	parent.most[slot] = max(parent.most[slot], parent.most[slot+1])
-	parent.abandon(slot + 1)
+	t.measure(p.node[level+1], slot, level)
+	t.abandon(p.node[level+1], slot+1)
 	switch {
 	case level+1 < t.height && parent.n < sparse:
 		t.join(p, level+1)
@@ -195,6 +265,10 @@ func (t *nodes) divide(level int, left, right uint32, n int) {
 		a, b := &t.inners[left], &t.inners[right]
 		spread(&a.most, &b.most, a.n, b.n, n, 0)
 		spread(&a.child, &b.child, a.n, b.n, n, 0)
+		for i := range t.columns {
+			longest := t.columns[i].longest
+			spread(&longest[left], &longest[right], a.n, b.n, n, 0)
+		}
 	}
 	spread(&a.entry, &b.entry, a.n, b.n, n, absent)
 	a.n, b.n = n, a.n+b.n-n
@@ -252,9 +326,16 @@ func (t *nodes) newNode(level int) uint32 {
 		id := t.spareInners[last]
 		t.spareInners = t.spareInners[:last]
 		t.inners[id] = inner{node: empty}
+		for i := range t.columns {
+			t.columns[i].longest[id] = [width]uint64{}
+		}
 		return id
 	}
 	t.inners = append(roomy(t.inners), inner{node: empty})
+	for i := range t.columns {
+		c := &t.columns[i]
+		c.longest = append(roomy(c.longest), [width]uint64{})
+	}
 	return uint32(len(t.inners) - 1)
 }
 
@@ -262,7 +343,7 @@ func (t *nodes) newNode(level int) uint32 {
 // because what append leaves unused would be a good part of the memory.
 func roomy[T any](nodes []T) []T {
 	if n := len(nodes); n == cap(nodes) {
-		return append(make([]T, 0, n+n/8+1), nodes...)
+		return append(make([]T, 0, n+n/32+1), nodes...)
 	}
 	return nodes
 }
@@ -280,6 +361,9 @@ func (t *nodes) discard(level int, id uint32) {
 func (t *tree) build(n int, at func(int) entry) {
 	t.leaves, t.spareLeaves = t.leaves[:0], t.spareLeaves[:0]
 	t.inners, t.spareInners = t.inners[:0], t.spareInners[:0]
+	for i := range t.columns {
+		t.columns[i].longest = t.columns[i].longest[:0]
+	}
 	t.entries, t.height = n, 0
 	nodes, done := nodesFor(n), 0
 	for i := range nodes {
@@ -294,10 +378,10 @@ func (t *tree) build(n int, at func(int) entry) {
 		children, child := nodes, first
 		nodes, first = nodesFor(children), uint32(len(t.inners))
 		for i := range nodes {
-			in := &t.inners[t.newNode(t.height+1)]
+			parent := t.newNode(t.height + 1)
 			share := children / (nodes - i)
-			for range share {
-				t.adopt(in, in.n, t.height, child)
+			for at := range share {
+				t.adopt(parent, at, t.height, child)
 				child++
 			}
 			children -= share

@@ -39,7 +39,8 @@ type Area struct {
 	count uint64 // pages
 	order uint   // log2 of the pages per bit
 	bits  uint64
-	free  *holes.Index // of bits
+	first uint64       // number of the first bit, counted from page frame 0
+	free  *holes.Index // of bits, counted from page frame 0
 }
 
 // New returns an empty area of count pages that begins at page frame base, with
@@ -49,10 +50,10 @@ func New(base, count uint64, orderPerBit uint) (*Area, error) {
 		return nil, fmt.Errorf("area of %d pages from %#x, %d to a bit: want at least one bit, below 2^64",
 			count, base, uint64(1)<<(orderPerBit%64))
 	}
-	n := count >> orderPerBit
+	n, first := count>>orderPerBit, base>>orderPerBit
 	return &Area{
-		base: base, count: count, order: orderPerBit, bits: n,
-		free: holes.New(mem.RangeSet{{Lo: 0, Hi: n}}),
+		base: base, count: count, order: orderPerBit, bits: n, first: first,
+		free: holes.New(mem.RangeSet{{Lo: first, Hi: first + n}}),
 	}, nil
 }
 
@@ -68,15 +69,16 @@ func (a *Area) Alloc(count uint64, alignOrder uint, migrate Migrate) (uint64, er
 	if n == 0 || n > a.bits {
 		return 0, ErrSize
 	}
-	mask, offset := a.alignment(alignOrder)
+	order := alignOrder - min(alignOrder, a.order)
+	mask := uint64(math.MaxUint64) >> (64 - min(order, 64-a.order))
 	outcome := ErrNoMemory
 	var cursor holes.Cursor
-	for from := uint64(0); ; {
-		bit, ok := a.find(&cursor, from, n, mask, offset)
+	for from := a.first; ; {
+		bit, ok := a.find(&cursor, from, n, mask)
 		if !ok {
 			return 0, outcome
 		}
-		pfn := a.base + bit<<a.order
+		pfn := a.base + (bit-a.first)<<a.order
 		if migrate != nil {
 			err := migrate(mem.Range{Lo: pfn, Hi: pfn + count})
 			if err != nil && !errors.Is(err, ErrBusy) {
@@ -84,7 +86,7 @@ func (a *Area) Alloc(count uint64, alignOrder uint, migrate Migrate) (uint64, er
 			}
 			if err != nil {
 				outcome = ErrBusy
-				if from = bit + mask + 1; from < bit {
+				if from = bit + mask + 1; from <= bit {
 					return 0, outcome
 				}
 				continue
@@ -95,27 +97,19 @@ func (a *Area) Alloc(count uint64, alignOrder uint, migrate Migrate) (uint64, er
 	}
 }
 
-// alignment returns the mask of a bit's number and the number of the area's
-// first bit in an aligned unit (cma_bitmap_aligned_mask and _offset).
-func (a *Area) alignment(order uint) (mask, offset uint64) {
-	if order >= 64 {
-		return math.MaxUint64 >> a.order, a.base >> a.order
+// find returns the lowest bit at or above from that is a multiple of mask+1 and
+// begins n free ones (bitmap_find_next_zero_area_off: its offset makes multiples
+// of page frames out of those of bits). The cursor is left at the run that holds
+// it. Only the run that holds from may be visited in vain.
+func (a *Area) find(cursor *holes.Cursor, from, n, mask uint64) (uint64, bool) {
+	fit := holes.Fit(min(bits.Len64(mask), 63))
+	if fit > 0 && fit == holes.Fit(bits.Len64(n-1)) {
+		fit = holes.Natural
 	}
-	offset = (a.base & (1<<order - 1)) >> a.order
-	if order > a.order {
-		mask = 1<<(order-a.order) - 1
-	}
-	return mask, offset
-}
-
-// find returns the lowest bit at or above from at which n bits are free and
-// bit+offset is a multiple of mask+1 (bitmap_find_next_zero_area_off). The cursor
-// is left at the run that holds it.
-func (a *Area) find(cursor *holes.Cursor, from, n, mask, offset uint64) (uint64, bool) {
 	cursor.From(a.free, from)
-	for run, ok := cursor.Next(n); ok; run, ok = cursor.Next(n) {
-		low := max(run.Lo, from) + offset
-		bit := (low+mask)&^mask - offset
+	for run, ok := cursor.NextFit(n, fit); ok; run, ok = cursor.NextFit(n, fit) {
+		low := max(run.Lo, from)
+		bit := (low + mask) &^ mask
 		if low+mask >= low && bit <= run.Hi && run.Hi-bit >= n {
 			return bit, true
 		}
@@ -138,7 +132,7 @@ func (a *Area) bitsFor(count uint64) uint64 {
 // that it touches.
 func (a *Area) Release(pfn, count uint64) error {
 	if pages := (mem.Range{Lo: a.base, Hi: a.base + a.count}); count > 0 && pfn >= pages.Lo && pfn < pages.Hi && count <= pages.Hi-pfn {
-		bit := (pfn - a.base) >> a.order
+		bit := a.first + (pfn-a.base)>>a.order
 		if a.free.Give(bit, bit+a.bitsFor(count)) {
 			return nil
 		}
@@ -158,7 +152,8 @@ func (a *Area) LargestFree() uint64 { return a.free.Largest() << a.order }
 func (a *Area) Free() iter.Seq[mem.Range] {
 	return func(yield func(mem.Range) bool) {
 		for run := range a.free.All() {
-			if !yield(mem.Range{Lo: a.base + run.Lo<<a.order, Hi: a.base + run.Hi<<a.order}) {
+			first := a.base + (run.Lo-a.first)<<a.order
+			if !yield(mem.Range{Lo: first, Hi: first + run.Size()<<a.order}) {
 				return
 			}
 		}

@@ -10,9 +10,10 @@
 // failure of the migration ends the call.
 //
 // The kernel searches its bitmap; an [Area] searches the index of free runs in
-// package holes, which gives the same places in logarithmic time (a property
-// test holds the two together). Runs that are long enough and hold no aligned
-// place are visited one by one.
+// package holes, which knows the longest aligned block in every part of the area
+// and gives the same places in logarithmic time, amortized (a property test holds
+// the two together). Each alignment that is longer or shorter than the size
+// rounded up to a power of two makes later operations a little dearer.
 //
 // # Limits
 //
