@@ -47,6 +47,7 @@ type scenarioRow struct {
 	Variants  []string      `json:"variants,omitempty"`
 	Heaps     []string      `json:"heaps,omitempty"`
 	Workloads []string      `json:"workloads,omitempty"`
+	Processes []string      `json:"processes,omitempty"`
 	Error     *scenarioFlaw `json:"error,omitempty"`
 }
 
@@ -66,8 +67,7 @@ func checkScenarios(cmd *cobra.Command, files []string, asJSON bool) error {
 			row := summarize(file, s)
 			rows = append(rows, row)
 			if !asJSON {
-				fmt.Fprintf(cmd.OutOrStdout(), "%s: ok\n  variants: %s; heaps: %s; workloads: %s\n", file,
-					strings.Join(row.Variants, ", "), strings.Join(row.Heaps, ", "), strings.Join(row.Workloads, ", "))
+				printChecked(cmd.OutOrStdout(), row)
 			}
 			continue
 		}
@@ -85,6 +85,22 @@ func checkScenarios(cmd *cobra.Command, files []string, asJSON bool) error {
 	return failed
 }
 
+func printChecked(w io.Writer, row scenarioRow) {
+	fmt.Fprintf(w, "%s: ok\n", row.File)
+	var parts []string
+	for _, part := range []struct {
+		what  string
+		names []string
+	}{{"variants", row.Variants}, {"heaps", row.Heaps}, {"workloads", row.Workloads}, {"processes", row.Processes}} {
+		if len(part.names) > 0 {
+			parts = append(parts, part.what+": "+strings.Join(part.names, ", "))
+		}
+	}
+	for _, line := range wrap(strings.Join(parts, "; "), lineWidth-2) {
+		fmt.Fprintln(w, "  "+line)
+	}
+}
+
 func summarize(file string, s *scenario.Scenario) scenarioRow {
 	row := scenarioRow{File: file, OK: true}
 	for _, v := range s.Variants {
@@ -96,6 +112,9 @@ func summarize(file string, s *scenario.Scenario) scenarioRow {
 	}
 	for _, w := range spec.Workloads {
 		row.Workloads = append(row.Workloads, w.Name)
+	}
+	for _, p := range spec.Processes {
+		row.Processes = append(row.Processes, p.Name)
 	}
 	return row
 }
