@@ -1,13 +1,49 @@
 // Package sim is the simulated system: a clock, heaps, clients that share
-// buffers between devices, and observers that watch.
+// buffers between devices, processes with their descriptors and memory, page
+// frames, transfers and fences, and observers that watch.
 //
 // A simulation is single-threaded and deterministic: the same [Config] gives
 // the same events in the same order. Time is virtual, a time.Duration since the
 // start; events happen in the order (time, sequence), and at one instant
-// buffers are freed before others are allocated, which is the order of
-// half-open lifetimes.
+// buffers are freed before others are allocated, and transfers end before others
+// begin, which is the order of half-open lifetimes.
 //
 // A failed allocation is an outcome with a cause, worked out by the ledger's
-// diagnosis, never an error. Errors are for misuse and for what lies outside,
-// such as a trace that is torn.
+// diagnosis or by the page allocator, never an error. What else goes wrong is an
+// [Incident]: a transfer that hits somebody else's memory, a stale read, a
+// process killed for want of memory, a leak. Errors are for misuse and for what
+// lies outside, such as a trace that is torn.
+//
+// # Who asks
+//
+// An [Input] is a source of allocations and frees: buffers that come and go. A
+// [Process] runs a program ([dmasim/workloads/program]) of system calls, and its
+// memory competes with dma-bufs for page frames. Both take buffers from the same
+// heaps.
+//
+// # Sharing
+//
+// Buffers of processes, and those of clients with transfers, are dma-bufs
+// ([dmasim/sim/dmabuf]): they are freed when the last reference goes. Drivers hold
+// one from attach to detach. A driver with fences detaches when the transfers are
+// over that it started; one without detaches at once, and the device goes on to
+// read or write memory that may be somebody else's by then.
+//
+// # Transfers
+//
+// A device does one transfer at a time, in the order in which they were submitted
+// (a DRM scheduler with one ring). With fences, a transfer begins when those are
+// signalled that the buffer had when it was submitted: a reader waits for writers,
+// a writer for all. It touches the payload and, when it writes, the device's
+// padding behind it. What lies outside of the buffer's memory is looked up, and its
+// owner is the victim. Where a device cannot reach a buffer, its Beyond says what
+// happens: the map is refused, addresses lose their upper bits, or the transfer
+// fails. What a transfer writes counts as written from its beginning.
+//
+// # Limits
+//
+// The CPU takes no time: allocation, reclaim, migration and copies happen at one
+// instant. IOMMUs and bounce buffers are not modelled: a device that cannot reach
+// memory directly cannot use it. A child begins without memory of its own, since
+// copying on write is not modelled. Overshooting reads do no harm.
 package sim

@@ -510,6 +510,51 @@ func TestRandomPrograms(t *testing.T) {
 	})
 }
 
+// TestTruncated: a device of five address bits that writes to 40 writes to 8,
+// where somebody else's buffer is.
+func TestTruncated(t *testing.T) {
+	short := devices.Device{Name: "short", AddressBits: 5, Beyond: devices.Truncate}
+	anywhere, err := devices.Merge()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cfg := sim.Config{
+		Check:   true,
+		Heaps:   []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit"}},
+		Devices: []devices.Device{short},
+		Clients: []sim.Client{
+			{Name: "low", Plan: anywhere},
+			{Name: "high", Devices: []int{0}, Plan: anywhere, Transfers: []sim.Transfer{{Device: 0, Access: program.WriteOnly, Time: ms}}},
+		},
+		Inputs: []sim.Input{
+			{Name: "low", Clients: []int{0}, Source: &script{ops: []workloads.Op{timed(0, 5*ms, 40)}}},
+			{Name: "high", Clients: []int{1}, Source: &script{ops: []workloads.Op{timed(ms, 5*ms, 20)}}},
+		},
+	}
+	var hit *sim.IncidentReport
+	s, err := sim.New(cfg, watcher(func(e *sim.Event) {
+		if e.Kind == sim.Incident {
+			hit = e.Incident
+		}
+	}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Run(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if hit == nil || hit.Kind != sim.Scribble || hit.Victim != "low" || hit.Range != (mem.Range{Lo: 8, Hi: 28}) {
+		t.Errorf("got %+v", hit)
+	}
+}
+
+// watcher is an observer of events.
+type watcher func(*sim.Event)
+
+func (watcher) Advance(time.Duration) {}
+
+func (w watcher) Event(e *sim.Event) { w(e) }
+
 // TestClientTransfers: the drivers of a client hold its buffer until the last
 // transfer is over.
 func TestClientTransfers(t *testing.T) {

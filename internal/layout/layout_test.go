@@ -61,6 +61,7 @@ var layers = []string{
 // that they must not import; the prefix rule does not tell these apart.
 var below = map[string][]string{
 	"dmasim/sim/heap":         {"dmasim/sim/metrics", "dmasim/sim$"},
+	"dmasim/sim/dmabuf":       {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim/physmem", "dmasim/sim$"},
 	"dmasim/sim/physmem":      {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim$"},
 	"dmasim/allocator/holes":  {"dmasim/allocator$", "dmasim/allocator/ledger", "dmasim/allocator/kernel"},
 	"dmasim/allocator$":       {"dmasim/allocator/ledger", "dmasim/allocator/kernel", "dmasim/allocator/golden"},

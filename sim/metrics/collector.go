@@ -173,6 +173,9 @@ func (c *Collector) Event(e *sim.Event) {
 
 func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 	client := &c.clients[e.Client]
+	if c.cfg.Clients[e.Client].Heap < 0 {
+		c.noteHeap(client, e.Heap)
+	}
 	client.Requests++
 	client.RequestedBytes += mem.Size(e.Size)
 	cause := e.Diagnosis.Cause
@@ -182,6 +185,16 @@ func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 	}
 	client.FailedBytes += mem.Size(e.Size)
 	c.countFailure(m, e)
+}
+
+// noteHeap notes which heap a process uses, as long as it is one.
+func (c *Collector) noteHeap(client *ClientTotals, number int) {
+	switch name := c.cfg.Heaps[number].Name; {
+	case client.Requests == 0:
+		client.Heap = name
+	case client.Heap != name:
+		client.Heap = ""
+	}
 }
 
 func (c *Collector) countFailure(m *heapMeter, e *sim.Event) {
@@ -367,7 +380,12 @@ func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) Heap
 			Padding: m.area.padding / span, Granularity: m.area.granularity / span,
 			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
 		},
-		UnusableSize: mem.Size(m.unusableSize),
+		UnusableSize: mem.Size(m.unusableSize), Causes: map[string]uint64{},
+	}
+	for _, cause := range allocator.Causes() {
+		if n := m.failures[cause]; n > 0 {
+			t.Causes[cause.String()] = n
+		}
 	}
 	if m.pages != nil {
 		m.pageTotals(&t)
@@ -396,6 +414,7 @@ func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) Heap
 		t.MeanLargestFreeIndex += w * index
 		t.WorstLargestFreeIndex = max(t.WorstLargestFreeIndex, index)
 		t.MeanUnusable += w * s.Unusable
+		t.WorstUnusable = max(t.WorstUnusable, s.Unusable)
 		for j, r := range s.Reaches {
 			index := LargestFreeIndex(r.Free, r.Largest)
 			t.Reaches[j].MeanFree += w * float64(r.Free)

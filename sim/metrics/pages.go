@@ -70,7 +70,8 @@ func freeBlocks(m *physmem.Memory) FreeBlocks {
 }
 
 // samplePages is the state of a heap that takes pages: what it has, and what is
-// free on the lists of the page allocator. Its holes are free blocks.
+// free on the lists of the page allocator, where holes are free blocks. Of a CMA
+// heap it is what its area has left.
 func (m *heapMeter) samplePages(at time.Duration, number int) Sample {
 	usage := m.usage()
 	s := Sample{
@@ -79,6 +80,11 @@ func (m *heapMeter) samplePages(at time.Duration, number int) Sample {
 	}
 	m.peak = usage.Reserved
 	page := m.memory.PageSize()
+	if m.pages.IsCMA() {
+		area := m.memory.Area(m.pages.Area)
+		s.Free, s.Largest = (area.Pages.Size()-area.Used)*page, area.LargestFree*page
+		return s
+	}
 	blocks := freeBlocks(m.memory)
 	for order, n := range blocks {
 		s.Holes += int(n)

@@ -34,7 +34,7 @@ type Summary struct {
 type ClientTotals struct {
 	Name           string            `json:"name"`
 	Devices        []string          `json:"devices"`
-	Heap           string            `json:"heap"`
+	Heap           string            `json:"heap"` // "" of a process that used none, or several
 	Requests       uint64            `json:"requests"`
 	Failures       uint64            `json:"failures"`
 	RequestedBytes mem.Size          `json:"requested_bytes"`
@@ -67,8 +67,11 @@ type HeapTotals struct {
 	MeanLargestFreeIndex  float64       `json:"mean_largest_free_index"`
 	WorstLargestFreeIndex float64       `json:"worst_largest_free_index"`
 	MeanUnusable          float64       `json:"mean_unusable_index"`
+	WorstUnusable         float64       `json:"worst_unusable_index"`
 	UnusableSize          mem.Size      `json:"unusable_size_bytes"` // the size meant by unusable
 	Reaches               []ReachTotals `json:"reaches"`
+
+	Causes map[string]uint64 `json:"causes"` // failed requests by cause
 
 	// Of a heap that takes pages: how many blocks of each order it took, and how
 	// many buffers needed smaller ones although a larger would have fit.

@@ -59,7 +59,7 @@ func runCedar(othersHigh bool, granule uint64, seed uint64) metrics.Run {
 	}
 	m.run.Maps = []metrics.Map{{Hull: m.arena.Hull(), Arena: m.arena, Reaches: []mem.RangeSet{m.window, m.arena}, Rows: cedarMapRows}}
 	m.run.Summary.Duration = cedarDuration
-	heap := metrics.HeapTotals{Name: "dram", Allocator: "first-fit", Capacity: mem.Size(m.arena.Size()), UnusableSize: 4 * mem.MiB,
+	heap := metrics.HeapTotals{Name: "dram", Causes: map[string]uint64{}, Allocator: "first-fit", Capacity: mem.Size(m.arena.Size()), UnusableSize: 4 * mem.MiB,
 		Reaches: []metrics.ReachTotals{{Device: "vpu", Capacity: mem.Size(m.window.Size())}, {Device: "isp", Capacity: mem.Size(m.arena.Size())}}}
 	m.run.Summary.Heaps = []metrics.HeapTotals{heap}
 	for _, c := range cedarClients {
@@ -128,6 +128,7 @@ func (m *cedar) alloc(at time.Duration, client int, windowed bool, size uint64, 
 	totals.Failures++
 	totals.FailedBytes += f.Size
 	totals.Causes[f.Cause.String()]++
+	m.run.Summary.Heaps[0].Causes[f.Cause.String()]++
 	m.failures[f.Cause]++
 	m.run.Failures = append(m.run.Failures, f)
 }

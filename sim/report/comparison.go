@@ -237,10 +237,10 @@ func formatShare(v float64) string {
 	return strconv.FormatFloat(v*100, 'f', 1, 64) + "%"
 }
 
-// indices shows the mean largest-free index of the heap and of each device's
+// indices shows the mean index of fragmentation of the heap and of each device's
 // reach, with a line to the worst.
 func (b *blocks) indices() panel {
-	p := b.newPanel("largest-free index", shareScale(), "mean, line to worst", 1)
+	p := b.newPanel(indexName(b.views), shareScale(), "mean, line to worst", 1)
 	p.key = legend{{"whole heap", glyphThumb(indexGlyph(-1))}}
 	for i, name := range b.devices {
 		p.key = append(p.key, entry{name, glyphThumb(indexGlyph(i))})
@@ -256,7 +256,8 @@ func (b *blocks) indices() panel {
 			c.DrawGlyphNoClip(glyph, vg.Point{X: x(mean), Y: mid})
 		}
 		for i, v := range b.views {
-			dot(i, 0, v.heap.MeanLargestFreeIndex, v.heap.WorstLargestFreeIndex)
+			mean, worst := indexOf(v.heap)
+			dot(i, 0, mean, worst)
 			for k, name := range b.devices {
 				if at := v.reach(name); at >= 0 {
 					r := v.heap.Reaches[at]
@@ -294,8 +295,10 @@ func (b *blocks) memory() panel {
 	p.key = legend{
 		{"mean reserved", boxThumb(meanFill)},
 		{"peak reserved", uprightThumb(peakLine)},
-		{"high water", uprightThumb(waterLine)},
 		{"capacity", uprightThumb(capacityLine)},
+	}
+	if slices.ContainsFunc(b.views, func(v view) bool { return v.heap.HighWater > 0 }) {
+		p.key = append(p.key, entry{"high water", uprightThumb(waterLine)})
 	}
 	p.plot.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
 		x, y := p.Transforms(&c)
@@ -312,6 +315,9 @@ func (b *blocks) memory() panel {
 				{waterLine, v.heap.HighWater, barHeight},
 				{peakLine, v.heap.PeakReserved, barHeight * 0.75},
 			} {
+				if line.value == 0 {
+					continue // pages have no highest block
+				}
 				at := x(float64(line.value))
 				c.StrokeLine2(line.style, at, mid-line.half, at, mid+line.half)
 			}

@@ -50,7 +50,7 @@ func crowded(variants, clients, devices int) *result.Result {
 	r := &result.Result{}
 	for i := range variants {
 		arena := mem.NewRangeSet(mem.Range{Lo: 1 << 40, Hi: 1<<40 + 1<<30}, mem.Range{Lo: 1<<40 + 3<<30, Hi: 1<<40 + 4<<30})
-		heap := metrics.HeapTotals{Name: "dram", Capacity: mem.Size(arena.Size()), MeanReserved: 1 << 30, PeakReserved: 3 << 29, HighWater: 4 << 30,
+		heap := metrics.HeapTotals{Name: "dram", Causes: map[string]uint64{}, Capacity: mem.Size(arena.Size()), MeanReserved: 1 << 30, PeakReserved: 3 << 29, HighWater: 4 << 30,
 			Internal:             metrics.Internal{Padding: 1 << 20, Granularity: 1 << 22, Granule: 1 << 24, Allocator: 1 << 26},
 			MeanLargestFreeIndex: 0.2, WorstLargestFreeIndex: 0.4}
 		m := metrics.Map{Hull: arena.Hull(), Arena: arena, Rows: 64}
@@ -68,6 +68,7 @@ func crowded(variants, clients, devices int) *result.Result {
 			for k, cause := range causes {
 				n := uint64(k+1) << (2 * (c % 8))
 				totals.Causes[cause.String()] = n
+				run.Summary.Heaps[0].Causes[cause.String()] += n
 				totals.Failures += n
 			}
 			totals.Requests = max(2*totals.Failures, 1)
@@ -182,7 +183,7 @@ func largestValues() metrics.Run {
 	return metrics.Run{
 		Summary: metrics.Summary{Duration: math.MaxInt64,
 			Clients: []metrics.ClientTotals{{Name: "c", Heap: "h", Requests: top, Failures: top, Causes: map[string]uint64{"window": top}}},
-			Heaps: []metrics.HeapTotals{{Name: "h", Capacity: top, MeanReserved: top, PeakReserved: top, HighWater: top,
+			Heaps: []metrics.HeapTotals{{Name: "h", Causes: map[string]uint64{"window": top}, Capacity: top, MeanReserved: top, PeakReserved: top, HighWater: top,
 				Internal: metrics.Internal{Allocator: top}, MeanLargestFreeIndex: 1, WorstLargestFreeIndex: 1}}},
 		Samples:  []metrics.Sample{{Reserved: top, Peak: top}, {At: math.MaxInt64, Free: top, Largest: 1, Failures: topFailures}},
 		Failures: []metrics.Failure{{At: math.MaxInt64, Heap: "h", Cause: allocator.WindowFull}},

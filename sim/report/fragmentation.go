@@ -7,12 +7,15 @@ import (
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
+
+	"dmasim/sim/metrics"
 )
 
 var heapLine = draw.LineStyle{Color: black, Width: 1.1}
 
 // fragmentation shows the largest-free index, 1 - largest/free, of the whole
-// heap and of what each device reaches of it, where that is not all. The index
+// heap and of what each device reaches of it, where that is not all; of a heap
+// whose free memory is blocks of pages, the unusable index. The index
 // of nothing is not defined: where a device has no free memory in reach its line
 // is broken and a bar stands above the plot.
 func fragmentation(views []view) body {
@@ -47,7 +50,7 @@ func fragmentation(views []view) body {
 	g := newGrid(len(views))
 	panels := g.timePanels(views)
 	for i, p := range panels {
-		g.setY(p, i, "largest-free index", top+row/2, shareScale())
+		g.setY(p, i, indexName(views), top+row/2, shareScale())
 		for k, line := range lines[i] {
 			line.bar = bars[k]
 			p.Add(line)
@@ -73,10 +76,15 @@ func indexLines(v view, names []string) []*indexLine {
 		if i+1 < len(v.samples) {
 			until = v.samples[i+1].At
 		}
-		whole.add(s.At, until, s.Free, s.Largest)
+		if inBlocks(v.heap) {
+			whole.add(s.At, until, s.Free, s.Unusable)
+		} else {
+			whole.add(s.At, until, s.Free, metrics.LargestFreeIndex(s.Free, s.Largest))
+		}
 		for k, name := range names {
 			if at := v.reach(name); at >= 0 && at < len(s.Reaches) {
-				lines[k].add(s.At, until, s.Reaches[at].Free, s.Reaches[at].Largest)
+				r := s.Reaches[at]
+				lines[k].add(s.At, until, r.Free, metrics.LargestFreeIndex(r.Free, r.Largest))
 			}
 		}
 	}
@@ -101,7 +109,7 @@ type instant struct {
 type interval struct{ from, to time.Duration }
 
 // add adds a sample that holds from at until the next.
-func (l *indexLine) add(at, until time.Duration, free, largest uint64) {
+func (l *indexLine) add(at, until time.Duration, free uint64, index float64) {
 	if free == 0 {
 		l.broken = true
 		if last := len(l.full) - 1; last >= 0 && l.full[last].to == at {
@@ -116,7 +124,7 @@ func (l *indexLine) add(at, until time.Duration, free, largest uint64) {
 		l.broken = false
 	}
 	last := &l.pieces[len(l.pieces)-1]
-	*last = append(*last, instant{at, 1 - float64(largest)/float64(free)})
+	*last = append(*last, instant{at, index})
 }
 
 // Plot implements plot.Plotter.

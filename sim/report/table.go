@@ -26,7 +26,8 @@ const (
 //     not get, and its name
 //   - first: when the first request failed
 //   - used: the mean reserved share of all heaps
-//   - index: the mean largest-free index of the heap where it is highest
+//   - index: the mean largest-free index of the heap where it is highest; of pages,
+//     the unusable index
 //   - reach: the same of what one device reaches of a heap
 //   - waste: the share of the mean reserved bytes that nobody asked for
 func Table(w io.Writer, r *result.Result) error {
@@ -77,7 +78,8 @@ func tableRow(variant string, s *metrics.Summary) []string {
 		capacity += float64(h.Capacity)
 		reserved += h.MeanReserved
 		wasted += wasteShare(h) * h.MeanReserved
-		index = max(index, h.MeanLargestFreeIndex)
+		mean, _ := indexOf(h)
+		index = max(index, mean)
 		for _, r := range h.Reaches {
 			reaches = true
 			reach = max(reach, r.MeanLargestFreeIndex)

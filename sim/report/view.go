@@ -95,11 +95,25 @@ func (v *view) reach(device string) int {
 }
 
 // failed returns how many requests to the heap failed for this cause.
-func (v *view) failed(c allocator.Cause) (n uint64) {
-	for _, client := range v.clients {
-		if client.Heap == v.heap.Name {
-			n += client.Causes[c.String()]
-		}
+func (v *view) failed(c allocator.Cause) uint64 { return v.heap.Causes[c.String()] }
+
+// inBlocks reports whether the free memory of a heap is blocks of pages, of which
+// the largest says little: orders end at 4 MiB. The index of such a heap is the
+// share of free memory that larger buffers cannot use.
+func inBlocks(h *metrics.HeapTotals) bool { return h.Kind == "system" || h.Kind == "pooled" }
+
+// indexOf returns the mean and the worst index of fragmentation of a heap.
+func indexOf(h *metrics.HeapTotals) (mean, worst float64) {
+	if inBlocks(h) {
+		return h.MeanUnusable, h.WorstUnusable
 	}
-	return n
+	return h.MeanLargestFreeIndex, h.WorstLargestFreeIndex
+}
+
+// indexName returns what the index of the heaps is called.
+func indexName(views []view) string {
+	if len(views) > 0 && inBlocks(views[0].heap) {
+		return "unusable for " + views[0].heap.UnusableSize.Short()
+	}
+	return "largest-free index"
 }

@@ -17,8 +17,7 @@
 //
 // # Limits
 //
-// Heaps manage ranges of memory by a placement strategy; page frames, zones and
-// processes are not described. A workload takes its buffers from one heap.
-// Recorded work is read into memory when the scenario is loaded, and its files
-// are not part of what Resolved writes.
+// A workload takes its buffers from one heap; a process may use any. A machine has
+// one node and one CPU. Recorded work and copies of files of /proc are read into
+// memory when the scenario is loaded, and are not part of what Resolved writes.
 package scenario
