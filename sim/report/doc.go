@@ -14,7 +14,8 @@
 //   - comparison: failures, fragmentation, memory and waste of all variants
 //
 // and, where page frames were simulated, memory: what RAM holds over time, and
-// who was killed when it ran out.
+// who was killed when it ran out; and where there were incidents, how many of
+// each kind.
 //
 // Figures are 3.4 inches wide where they have one panel and 6.8 inches
 // otherwise, the widths of a column and of a page of a journal, with type of 7

@@ -32,7 +32,7 @@ type Figure struct {
 // Figures returns what there is to draw of r: per heap the fragmentation, the
 // exhaustion, the memory map and the comparison of the variants. Where there
 // are several heaps their names end those of the figures. Where page frames were
-// simulated, there is what RAM holds. It is an error if r contradicts itself.
+// simulated, there is what RAM holds; where something went wrong, how often. It is an error if r contradicts itself.
 func Figures(r *result.Result) ([]Figure, error) {
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("draw: %w", err)
@@ -59,6 +59,9 @@ func Figures(r *result.Result) ([]Figure, error) {
 	}
 	if list := rams(r); len(list) > 0 {
 		figures = append(figures, newFigure("memory", "What memory holds", memory(list)))
+	}
+	if kinds := incidentKinds(r); len(kinds) > 0 {
+		figures = append(figures, newFigure("incidents", "What went wrong beside failed requests", incidents(r, kinds)))
 	}
 	return figures, nil
 }

@@ -20,6 +20,7 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/mem"
+	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
 	"dmasim/sim/result"
@@ -100,6 +101,9 @@ func crowded(variants, clients, devices int) *result.Result {
 			}
 		}
 		run.Maps = []metrics.Map{m}
+		if clients > 0 {
+			addMachine(&run, rng, long, clients)
+		}
 		name := fmt.Sprintf("variant-%d", i)
 		if i%2 == 1 {
 			name += "-" + long
@@ -107,6 +111,27 @@ func crowded(variants, clients, devices int) *result.Result {
 		r.Variants = append(r.Variants, result.Variant{Name: name, Run: run})
 	}
 	return r
+}
+
+// addMachine gives a run page frames, processes that are killed, and incidents of
+// every kind.
+func addMachine(run *metrics.Run, rng *rand.Rand, long string, kills int) {
+	m := &metrics.MemoryTotals{Capacity: 1 << 30, MostSwap: 1 << 29}
+	for i := range kills {
+		at := time.Duration(i) * time.Hour / time.Duration(kills)
+		m.Killed = append(m.Killed, metrics.Killed{At: at, Process: fmt.Sprintf("process-%d-%s", i, long[:40*(i%2)])})
+	}
+	run.Summary.Memory = m
+	run.Summary.Incidents = map[string]uint64{}
+	for _, kind := range sim.IncidentKinds() {
+		run.Summary.Incidents[kind.String()] = 1 << rng.IntN(40)
+	}
+	for i := range 50 {
+		part := func() uint64 { return rng.Uint64N(1 << 28) }
+		run.Memory = append(run.Memory, metrics.MemorySample{
+			At: time.Duration(i) * time.Hour / 50, Kernel: part() / 4, DMABuf: part(), Anonymous: part(), PageCache: part() / 2, Cached: part() / 8, Swapped: part(),
+		})
+	}
 }
 
 // Whatever there is to draw, no text is drawn over another, over data or over

@@ -162,9 +162,9 @@ func (k killRow) Plot(c draw.Canvas, p *plot.Plot) {
 	var end [killLines]vg.Length // of the text of each line
 	for _, killed := range k.killed {
 		at := x(float64(killed.At))
-		name := killed.Process
+		name := shorten(killed.Process, style, c.Size().X/3)
 		width := 2*killMark.Radius + 2 + style.Width(name)
-		left := min(at-killMark.Radius, c.Max.X-width)
+		left := max(c.Min.X+1, min(at-killMark.Radius, c.Max.X-width))
 		line := 0
 		for line < len(end) && end[line] > left {
 			line++
