@@ -25,6 +25,9 @@ func newPageMeter(cfg sim.Config, i int, s *sim.Simulation) *heapMeter {
 		m.demand[client] = -1
 	}
 	m.ram = memoryOf(cfg)
+	if m.pages.IsCMA() {
+		m.ram = mem.NewRangeSet(cfg.Machine.CMA[m.pages.Area].Range)
+	}
 	m.pixels = newPixels(m.ram, m.memory.PageSize(), len(cfg.Clients))
 	m.clientOf = s.ClientOf
 	return m
