@@ -1,8 +1,12 @@
 package metrics_test
 
 import (
+	"bytes"
+	"compress/gzip"
 	"context"
 	"fmt"
+	"io"
+	"os"
 	"testing"
 	"time"
 
@@ -12,6 +16,7 @@ import (
 	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/scenario"
+	"dmasim/workloads/trace"
 )
 
 // placements is a scenario around a placement trace.
@@ -79,4 +84,120 @@ func TestPlacementTrace(t *testing.T) {
 			}
 		})
 	}
+}
+
+// recorded is the random placement trace in memory, unzipped: once as the file
+// has it and once as records.
+type recorded struct {
+	trace.PlacementHeader
+	raw     []byte
+	records []trace.Placement
+}
+
+func loadRecorded(tb testing.TB, path string) *recorded {
+	tb.Helper()
+	f, err := os.Open(path)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	defer f.Close()
+	unzipped, err := gzip.NewReader(f)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	raw, err := io.ReadAll(unzipped)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	r := &recorded{raw: raw}
+	reader := r.reader(tb)
+	r.PlacementHeader = reader.Header
+	for p, ok := reader.Next(); ok; p, ok = reader.Next() {
+		r.records = append(r.records, p)
+	}
+	if err := reader.Err(); err != nil {
+		tb.Fatal(err)
+	}
+	return r
+}
+
+func (r *recorded) reader(tb testing.TB) *trace.PlacementReader {
+	reader, err := trace.NewPlacementReader(bytes.NewReader(r.raw))
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return reader
+}
+
+// replay runs the trace on a bare strategy.
+func (r *recorded) replay(b *testing.B, strategy string, arena mem.Size) time.Duration {
+	s, err := allocator.New(strategy, allocator.Config{Arena: mem.NewRangeSet(mem.Range{Hi: uint64(arena)}), Granule: r.Unit})
+	if err != nil {
+		b.Fatal(err)
+	}
+	live := make([]allocator.Block, r.Slots)
+	start := time.Now()
+	for i := range r.records {
+		p := &r.records[i]
+		slot := &live[p.Slot]
+		switch {
+		case !p.Free:
+			*slot, _ = s.Alloc(allocator.Request{Size: p.Size, Align: p.Align, Hi: p.Limit})
+		case slot.Size != 0:
+			if err := s.Free(*slot); err != nil {
+				b.Fatal(err)
+			}
+			slot.Size = 0
+		}
+	}
+	return time.Since(start)
+}
+
+// BenchmarkPlacementTrace streams the random placement trace, unzipped, through
+// whole simulations with all metrics. ns/event is one of its allocations or
+// frees, and times-bare its ratio to that on the bare strategy, which takes turns
+// with it.
+func BenchmarkPlacementTrace(b *testing.B) {
+	path := shareddata.Path(b, "placement", "random.bin.gz")
+	r := loadRecorded(b, path)
+	arena := mem.Size(r.Arena())
+	for _, strategy := range []string{"first-fit", "best-fit", "tlsf"} {
+		b.Run(strategy, func(b *testing.B) {
+			v := placements(b, path, strategy, arena)
+			var bare time.Duration
+			for b.Loop() {
+				b.StopTimer()
+				bare += r.replay(b, strategy, arena)
+				cfg, err := v.Build(1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				cfg.Inputs[0].Source = trace.NewPlacementSource(r.reader(b), time.Microsecond)
+				b.StartTimer()
+				measure(b, cfg)
+			}
+			reportEvents(b, r.Records)
+			b.ReportMetric(float64(b.Elapsed())/float64(bare), "times-bare")
+		})
+	}
+}
+
+// measure runs a simulation with all metrics.
+func measure(b *testing.B, cfg sim.Config, observers ...sim.Observer) metrics.Run {
+	s, err := sim.New(cfg, observers...)
+	if err != nil {
+		b.Fatal(err)
+	}
+	collector := metrics.NewCollector(cfg, s)
+	if err := s.Run(context.Background()); err != nil {
+		b.Fatal(err)
+	}
+	return collector.Run()
+}
+
+// reportEvents reports what one of the events of each iteration cost.
+func reportEvents(b *testing.B, events uint64) {
+	total := float64(events) * float64(b.N)
+	b.ReportMetric(float64(b.Elapsed())/total, "ns/event")
+	b.ReportMetric(total/b.Elapsed().Seconds(), "events/s")
 }
