@@ -337,7 +337,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	if h := s.paged(heap); h != nil && !s.limited(p.client, heap, step.Size) {
 		made, diagnosis = s.placePages(h, p.client, p.owner, heap, step.Size)
 	} else {
-		made, diagnosis = s.place(p.client, heap, &s.cfg.Clients[p.client], step.Size, 0)
+		made, diagnosis = s.place(p.client, heap, &s.cfg.Clients[p.client], step.Size, 0, 0)
 	}
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {

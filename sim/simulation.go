@@ -327,7 +327,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align)
+	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align, op.Limit)
 	cause := diagnosis.Cause
 	if cause != allocator.None {
 		if named {
@@ -350,8 +350,8 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	return allocator.None, s.broken
 }
 
-// place asks a heap for a buffer.
-func (s *Simulation) place(owner int, from int32, client *Client, size, align uint64) (live, ledger.Diagnosis) {
+// place asks a heap for a buffer. Heaps that take pages know a size alone.
+func (s *Simulation) place(owner int, from int32, client *Client, size, align, limit uint64) (live, ledger.Diagnosis) {
 	if s.limited(owner, from, size) {
 		d := s.state(from, size)
 		d.Cause = allocator.Limit
@@ -360,7 +360,9 @@ func (s *Simulation) place(owner int, from int32, client *Client, size, align ui
 	if h := s.paged(from); h != nil {
 		return s.placePages(h, owner, s.owners[owner], from, size)
 	}
-	buffer, diagnosis := s.heaps[from].Alloc(owner, client.Plan, client.Placement, size, align)
+	buffer, diagnosis := s.heaps[from].Alloc(heap.Request{
+		Owner: owner, Plan: client.Plan, Placement: client.Placement, Payload: size, Align: align, Limit: limit,
+	})
 	return live{Buffer: buffer, heap: from, input: -1}, diagnosis
 }
 

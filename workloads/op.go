@@ -25,6 +25,9 @@ type Op struct {
 	// Align, for an Alloc, is what the address has to be a multiple of, beside
 	// what the client's devices demand; 0 and 1 mean anything.
 	Align uint64
+	// Limit, for an Alloc, is where the buffer has to end at most, in bytes from
+	// the start of its heap; 0 means anywhere.
+	Limit uint64
 	// Lifetime, for an Alloc, is the time after which the buffer is freed;
 	// 0 means that a Free follows, or that the buffer lives until the end.
 	Lifetime time.Duration

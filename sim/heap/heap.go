@@ -64,19 +64,33 @@ type Waste struct {
 	Allocator   uint64 // what the strategy adds
 }
 
-// Alloc places a buffer of payload bytes for an owner whose devices demand
-// plan. The cause is allocator.None where it was served; otherwise the
-// diagnosis says why not, and nothing changed. A place that the devices cannot
-// use, because the strategy was not told of them or does not honour everything,
-// is found out when they map the buffer: the cause is allocator.Unreachable.
-//
-// The address is a multiple of align, too; 0 and 1 mean anything.
-func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, align uint64) (Buffer, ledger.Diagnosis) {
-	req, waste := h.request(plan, payload)
-	possible := align <= 1 || req.AlignTo(align)
-	req.Dir = dir
-	if dir == allocator.Natural {
+// Request asks a heap for a buffer.
+type Request struct {
+	Owner     int
+	Plan      *devices.Plan // what the owner's devices demand; never nil
+	Placement allocator.Dir // Natural: the heap's
+	Payload   uint64        // bytes
+	// Align and Limit are demands of the request itself, which every heap tells
+	// its strategy: the address is a multiple of Align, and the block ends at most
+	// Limit bytes behind the start of the arena. 0: anything will do.
+	Align, Limit uint64
+}
+
+// Alloc places a buffer. The cause is allocator.None where it was served;
+// otherwise the diagnosis says why not, and nothing changed. A place that the
+// devices cannot use, because the strategy was not told of them or does not
+// honour everything, is found out when they map the buffer: the cause is
+// allocator.Unreachable. So it is beyond the limit where the strategy honours no
+// windows.
+func (h *Heap) Alloc(r Request) (Buffer, ledger.Diagnosis) {
+	req, waste := h.request(r.Plan, r.Payload)
+	possible := r.Align <= 1 || req.AlignTo(r.Align)
+	req.Dir = r.Placement
+	if r.Placement == allocator.Natural {
 		req.Dir = h.Placement
+	}
+	if r.Limit != 0 {
+		h.limit(&req, r.Limit)
 	}
 	if !possible {
 		return Buffer{}, h.misaligned(req)
@@ -88,19 +102,34 @@ func (h *Heap) Alloc(owner int, plan *devices.Plan, dir allocator.Dir, payload, 
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.Aware || h.honours&demands != demands {
-		if verdict := plan.Judge(block.Addr, payload); !verdict.Usable() {
-			diagnosis := h.Ledger.Diagnose(req)
-			diagnosis.Cause = allocator.Unreachable
-			h.mustFree(block)
-			return Buffer{}, diagnosis
-		}
+	if !h.usable(&r, &req, block) {
+		diagnosis := h.Ledger.Diagnose(req)
+		diagnosis.Cause = allocator.Unreachable
+		h.mustFree(block)
+		return Buffer{}, diagnosis
 	}
 	waste.Allocator = block.Size - req.Size
 	return Buffer{
-		Block: block, Owner: owner, Payload: payload, Waste: waste,
-		handle: h.Ledger.Alloc(block, payload, owner),
+		Block: block, Owner: r.Owner, Payload: r.Payload, Waste: waste,
+		handle: h.Ledger.Alloc(block, r.Payload, r.Owner),
 	}, ledger.Diagnosis{}
+}
+
+// limit makes req end at most bytes behind the start of the arena.
+func (h *Heap) limit(req *allocator.Request, bytes uint64) {
+	start := h.Arena.Hull().Lo
+	end := start + min(bytes, math.MaxUint64-start)
+	if req.Hi == 0 || end < req.Hi {
+		req.Hi = end
+	}
+}
+
+// usable says whether block is what was asked for, where that is not certain.
+func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block) bool {
+	if r.Limit != 0 && h.honours&allocator.HonoursWindow == 0 && block.Addr+req.Size > req.Hi {
+		return false
+	}
+	return (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
 }
 
 // diagnose says why req failed. Starts off the granule are no places.

@@ -59,7 +59,7 @@ func TestWasteByOrigin(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHeap(t, heap.Config{Allocator: test.allocator, Granule: test.granule, Aware: test.aware})
-			b, d := h.Alloc(0, plan(t, ring), allocator.Natural, test.payload, 0)
+			b, d := h.Alloc(heap.Request{Plan: plan(t, ring), Payload: test.payload})
 			if d.Cause != allocator.None || b.Waste != test.want || b.Block.Size != test.size {
 				t.Errorf("got %d bytes with %+v (%v), want %d with %+v", b.Block.Size, b.Waste, d.Cause, test.size, test.want)
 			}
@@ -75,16 +75,16 @@ func TestWasteByOrigin(t *testing.T) {
 func TestUnawareHeapFailsAtMap(t *testing.T) {
 	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
 	h := newHeap(t, heap.Config{Granule: 4096})
-	if _, d := h.Alloc(0, plan(t, low), allocator.Low, 0x8000, 0); d.Cause != allocator.None {
+	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Placement: allocator.Low, Payload: 0x8000}); d.Cause != allocator.None {
 		t.Fatalf("in reach: %v", d.Cause)
 	}
-	if _, d := h.Alloc(0, plan(t, low), allocator.High, 0x8000, 0); d.Cause != allocator.Unreachable {
+	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Placement: allocator.High, Payload: 0x8000}); d.Cause != allocator.Unreachable {
 		t.Errorf("out of reach: %v", d.Cause)
 	}
 	if got := h.Ledger.Reserved(); got != 0x8000 {
 		t.Errorf("%#x bytes are reserved after the failed map, want 0x8000", got)
 	}
-	if _, d := h.Alloc(0, plan(t, low), allocator.Natural, 1<<20, 0); d.Cause != allocator.Exhausted {
+	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Payload: 1 << 20}); d.Cause != allocator.Exhausted {
 		t.Errorf("too large: %v", d.Cause)
 	}
 }
@@ -105,7 +105,7 @@ func init() {
 func TestStrategyThatIgnoresWindows(t *testing.T) {
 	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
 	h := newHeap(t, heap.Config{Allocator: "deaf", Granule: 4096, Aware: true})
-	if _, d := h.Alloc(0, plan(t, low), allocator.Natural, 4096, 0); d.Cause != allocator.Unreachable {
+	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Payload: 4096}); d.Cause != allocator.Unreachable {
 		t.Errorf("got %v", d.Cause)
 	}
 }
@@ -116,7 +116,7 @@ func TestPlacementOfTheClientComesBeforeTheHeaps(t *testing.T) {
 		dir  allocator.Dir
 		want uint64
 	}{{allocator.Natural, 0x1ff000}, {allocator.Low, 0x100000}, {allocator.High, 0x1fe000}} {
-		b, d := h.Alloc(0, plan(t), test.dir, 1, 0)
+		b, d := h.Alloc(heap.Request{Plan: plan(t), Placement: test.dir, Payload: 1})
 		if d.Cause != allocator.None || b.Block.Addr != test.want {
 			t.Errorf("%v: at %#x (%v), want %#x", test.dir, b.Block.Addr, d.Cause, test.want)
 		}
@@ -127,7 +127,7 @@ func TestSizesThatDoNotFitInMemoryOrIn64Bits(t *testing.T) {
 	for _, aware := range []bool{false, true} {
 		h := newHeap(t, heap.Config{Granule: 4096, Aware: aware})
 		for _, payload := range []uint64{1<<20 + 1, 1 << 63, math.MaxUint64 - 4096, math.MaxUint64} {
-			if _, d := h.Alloc(0, plan(t, ring), allocator.Natural, payload, 0); d.Cause != allocator.Exhausted {
+			if _, d := h.Alloc(heap.Request{Plan: plan(t, ring), Payload: payload}); d.Cause != allocator.Exhausted {
 				t.Errorf("aware %v, %d bytes: %v", aware, payload, d.Cause)
 			}
 		}
@@ -138,18 +138,18 @@ func TestSizesThatDoNotFitInMemoryOrIn64Bits(t *testing.T) {
 func TestAlignmentOfTheBuffer(t *testing.T) {
 	odd := devices.Device{Name: "odd", Align: 3 * 4096, Spans: []devices.Span{{Lo: 4096, Size: 1 << 30}}}
 	h := newHeap(t, heap.Config{Granule: 4096, Aware: true})
-	b, d := h.Alloc(0, plan(t, odd), allocator.Natural, 1, 16384)
+	b, d := h.Alloc(heap.Request{Plan: plan(t, odd), Payload: 1, Align: 16384})
 	if want := uint64(22 * 3 * 16384); d.Cause != allocator.None || b.Block.Addr != want {
 		t.Errorf("at %#x (%v), want %#x", b.Block.Addr, d.Cause, want)
 	}
-	if _, d := h.Alloc(0, plan(t, odd), allocator.Natural, 1, 1<<63); d.Cause != allocator.Alignment {
+	if _, d := h.Alloc(heap.Request{Plan: plan(t, odd), Payload: 1, Align: 1 << 63}); d.Cause != allocator.Alignment {
 		t.Errorf("impossible: %v", d.Cause)
 	}
 }
 
 func TestFreeingTwiceIsAnError(t *testing.T) {
 	h := newHeap(t, heap.Config{Granule: 4096})
-	b, _ := h.Alloc(0, plan(t), allocator.Natural, 1, 0)
+	b, _ := h.Alloc(heap.Request{Plan: plan(t), Payload: 1})
 	if err := h.Free(b); err != nil {
 		t.Fatal(err)
 	}
@@ -173,12 +173,48 @@ func (liar) Free(allocator.Block) error { return nil }
 func TestCheckFindsAStrategyThatBreaksItsWord(t *testing.T) {
 	h := newHeap(t, heap.Config{Allocator: "liar", Granule: 4096, Aware: true})
 	wide := devices.Device{Name: "wide", Align: 65536}
-	h.Alloc(0, plan(t), allocator.Natural, 1, 0)
+	h.Alloc(heap.Request{Plan: plan(t), Payload: 1})
 	if err := h.Check(); err != nil {
 		t.Errorf("one block: %v", err)
 	}
-	h.Alloc(0, plan(t, wide), allocator.Natural, 1, 0)
+	h.Alloc(heap.Request{Plan: plan(t, wide), Payload: 1})
 	if err := h.Check(); err == nil {
 		t.Error("a misaligned block was not found")
+	}
+}
+
+// TestLimit holds requests to ends that they demand themselves, from the start
+// of the arena, whatever the heap tells its strategy of devices.
+func TestLimit(t *testing.T) {
+	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0, Hi: 0x180000}}}
+	for _, test := range []struct {
+		allocator      string
+		aware          bool
+		devices        []devices.Device
+		limit, highest uint64
+		served         int
+	}{
+		{"first-fit", false, nil, 0x20000, 0x120000, 2},
+		{"first-fit", true, nil, 0x20000, 0x120000, 2},
+		{"first-fit", true, nil, 0x1ffff, 0x110000, 1},
+		{"first-fit", true, nil, math.MaxUint64, 0x200000, 16},
+		{"stack", false, nil, 0x30000, 0x130000, 3},
+		{"tlsf", true, nil, 0x8000, 0, 0},
+		{"first-fit", true, []devices.Device{low}, 0xa0000, 0x180000, 8}, // the device's is lower
+	} {
+		h := newHeap(t, heap.Config{Granule: 4096, Allocator: test.allocator, Aware: test.aware})
+		var highest uint64
+		served := 0
+		for range 16 {
+			b, d := h.Alloc(heap.Request{Plan: plan(t, test.devices...), Placement: allocator.Low, Payload: 0x10000, Limit: test.limit})
+			if d.Cause == allocator.None {
+				served++
+				highest = max(highest, b.Block.Addr+b.Block.Size)
+			}
+		}
+		if served != test.served || highest != test.highest || h.Check() != nil {
+			t.Errorf("%s below %#x: %d served, up to %#x, %v; want %d, %#x",
+				test.allocator, test.limit, served, highest, h.Check(), test.served, test.highest)
+		}
 	}
 }

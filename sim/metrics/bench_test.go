@@ -2,7 +2,9 @@ package metrics_test
 
 import (
 	"testing"
+	"time"
 
+	"dmasim/sim"
 	"dmasim/sim/scenario"
 )
 
@@ -45,6 +47,76 @@ func BenchmarkMillionOperations(b *testing.B) {
 				b.ReportMetric(float64(run.Summary.Events), "events/op")
 				b.ReportMetric(float64(run.Summary.Clients[0].Failures+run.Summary.Clients[1].Failures), "failures/op")
 			}
+		})
+	}
+}
+
+// pictures is a churn of pictures that a camera writes and a display shows, and
+// of buffers without transfers. With its fences and maps, a picture is 12 events,
+// and the others 2.
+const pictures = `
+name: pictures
+seed: 1
+duration: 100s
+memory: [{base: 0x40000000, size: 256MiB}]
+heaps: [{name: main, allocator: tlsf, aware: true}]
+devices:
+  - {name: camera, align: 4KiB}
+  - {name: display, align: 4KiB}
+workloads:
+  - name: pictures
+    heap: main
+    devices: [camera, display]
+    churn:
+      every: {fixed: 1ms}
+      size: {fixed: 1MiB}
+      lifetime: {exponential: {mean: 4ms}}
+      clients:
+        - name: pictures
+          transfers:
+            - {device: camera, access: write, time: 600us}
+            - {device: display, access: read, time: 500us}
+  - name: apps
+    heap: main
+    churn:
+      every: {exponential: {mean: 1ms}}
+      size: {log_uniform: {min: 4KiB, max: 1MiB}}
+      lifetime: {exponential: {mean: 100ms}}
+variants:
+  - {name: fenced}
+  - {name: unfenced, set: {workloads.pictures.churn.clients.pictures.unfenced: true}}
+  - {name: overshooting, set: {heaps.main.aware: false, heaps.main.guard: 4KiB, devices.camera.padding: 256B}}
+`
+
+// counter counts events of all kinds.
+type counter struct{ events uint64 }
+
+func (*counter) Advance(time.Duration) {}
+
+func (c *counter) Event(*sim.Event) { c.events++ }
+
+// BenchmarkTransfers runs whole simulations with devices, maps and fences and all
+// metrics. Every attach, map, transfer and their ends are events, too.
+func BenchmarkTransfers(b *testing.B) {
+	sc, err := scenario.Parse("pictures.yaml", []byte(pictures))
+	if err != nil {
+		b.Fatal(err)
+	}
+	for i := range sc.Variants {
+		v := &sc.Variants[i]
+		b.Run(v.Name, func(b *testing.B) {
+			b.ReportAllocs()
+			var events uint64
+			for b.Loop() {
+				cfg, err := v.Build(1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				var n counter
+				measure(b, cfg, &n)
+				events = n.events
+			}
+			reportEvents(b, events)
 		})
 	}
 }

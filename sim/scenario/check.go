@@ -269,8 +269,21 @@ func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
 	}
 }
 
-// trace reads the recorded file of workload i.
+// trace reads the recorded file of workload i, or the head of one that is read
+// as it is played.
 func (c *checker) trace(i int, t *Trace, place *yaml.Node) {
+	if t.Format == Placements {
+		if t.Order != TraceOrder(trace.FileOrder) {
+			c.Fail(strictyaml.At(place, "order"), "a placement trace has its order")
+		}
+		stream, err := t.stream()
+		if err != nil {
+			c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error()))
+			return
+		}
+		stream.file.Close()
+		return
+	}
 	problem, err := t.read()
 	if err != nil {
 		c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error()))

@@ -1,10 +1,12 @@
 package scenario
 
 import (
+	"fmt"
 	"os"
 	"time"
 
 	"dmasim/internal/strictyaml"
+	"dmasim/workloads"
 	"dmasim/workloads/trace"
 )
 
@@ -14,20 +16,23 @@ type Trace struct {
 	File string `yaml:"file"`
 	// Format of the file.
 	Format TraceFormat `yaml:"format"`
-	// Order in which buffers that start at the same time are allocated: as the file has them, or the largest first.
+	// Order in which buffers of a minimalloc file that start at the same time are allocated: as the file has them, or the largest first.
 	Order TraceOrder `yaml:"order" jsonschema_extras:"default=file"`
-	// Length of a time step of the file.
+	// Length of a time step of a minimalloc file, or the time between two records of a placement trace.
 	Unit time.Duration `yaml:"unit" jsonschema:"exclusiveMinimum=0" jsonschema_extras:"default=1us"`
 }
 
 // TraceFormat names the format of a recorded file.
 type TraceFormat string
 
-// MiniMalloc is the CSV form of MiniMalloc: see trace.ReadMiniMalloc.
-const MiniMalloc TraceFormat = "minimalloc"
+// The formats.
+const (
+	MiniMalloc TraceFormat = "minimalloc" // the CSV form of MiniMalloc: see trace.ReadMiniMalloc
+	Placements TraceFormat = "placement"  // allocations and frees in order: see trace.NewPlacementReader
+)
 
 // Options returns the names of the formats.
-func (TraceFormat) Options() []string { return []string{string(MiniMalloc)} }
+func (TraceFormat) Options() []string { return []string{string(MiniMalloc), string(Placements)} }
 
 // UnmarshalText implements encoding.TextUnmarshaler.
 func (f *TraceFormat) UnmarshalText(text []byte) error {
@@ -58,6 +63,43 @@ func (t *Trace) read() (*trace.Problem, error) {
 	}
 	defer f.Close()
 	return trace.ReadMiniMalloc(f, t.File)
+}
+
+// stream opens a placement trace and reads its head.
+func (t *Trace) stream() (*placementFile, error) {
+	f, err := os.Open(t.File)
+	if err != nil {
+		return nil, err
+	}
+	r, err := trace.NewPlacementReader(f)
+	if err != nil {
+		f.Close()
+		return nil, fmt.Errorf("%s: %w", t.File, err)
+	}
+	return &placementFile{PlacementSource: trace.NewPlacementSource(r, t.Unit), file: f}, nil
+}
+
+// placementFile is a placement trace that closes its file at the end.
+type placementFile struct {
+	*trace.PlacementSource
+	file *os.File
+}
+
+// Next implements workloads.Source.
+func (p *placementFile) Next(last *workloads.Outcome) (workloads.Op, bool) {
+	op, ok := p.PlacementSource.Next(last)
+	if !ok {
+		p.file.Close()
+	}
+	return op, ok
+}
+
+// Err implements workloads.Source.
+func (p *placementFile) Err() error {
+	if err := p.PlacementSource.Err(); err != nil {
+		return fmt.Errorf("%s: %w", p.file.Name(), err)
+	}
+	return nil
 }
 
 func (t *Trace) options() trace.ReplayOptions {

@@ -44,16 +44,15 @@ const freed = 1 << 31
 // Len returns the number of operations.
 func (t *Trace) Len() int { return len(t.ops) }
 
-// Arena returns the size of an arena that the trace keeps busy: the mean live
-// bytes fill 85 % of it, in whole MiB. Without a mean it is the peak of the live
-// bytes, below which every strategy must fail.
+// Arena returns the size of an arena that the trace keeps busy: that of
+// trace.PlacementHeader. Without a mean it is the peak of the live bytes, below
+// which every strategy must fail.
 func (t *Trace) Arena() mem.Size {
-	const percent, whole = 85, uint64(mem.MiB)
 	if t.MeanLive == 0 {
 		return mem.Size(t.PeakLive)
 	}
-	size := t.MeanLive/percent*100 + t.MeanLive%percent*100/percent
-	return mem.Size((size + whole - 1) / whole * whole)
+	header := trace.PlacementHeader{MeanLive: t.MeanLive}
+	return mem.Size(header.Arena())
 }
 
 // Read reads a placement trace to its end. The error is that of the reader, or

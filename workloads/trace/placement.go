@@ -37,6 +37,14 @@ type PlacementHeader struct {
 	Pattern  uint64 // the order of frees: 0 at random, 1 oldest first
 }
 
+// Arena returns the size of an arena that the trace keeps busy, in bytes: the
+// mean live bytes fill 85 % of it, in whole MiB. It is 0 without a mean.
+func (h *PlacementHeader) Arena() uint64 {
+	const percent, whole = 85, 1 << 20
+	size := h.MeanLive/percent*100 + h.MeanLive%percent*100/percent
+	return (size + whole - 1) / whole * whole
+}
+
 // What can be wrong with a placement trace, within a [PlacementError]. A trace
 // that ends early is io.ErrUnexpectedEOF.
 var (

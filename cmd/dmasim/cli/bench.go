@@ -143,7 +143,7 @@ func checkAllocator(text string) error {
 
 // readBenchTrace reads a trace as a whole, and the static problem if it is one.
 func readBenchTrace(path string) (*bench.Trace, *trace.Problem, error) {
-	if isTrace(path) {
+	if isProblem(path) {
 		problem, err := readProblem(path)
 		if err != nil {
 			return nil, nil, err

@@ -21,7 +21,6 @@ import (
 	"dmasim/sim/report"
 	"dmasim/sim/result"
 	"dmasim/sim/scenario"
-	"dmasim/workloads/trace"
 )
 
 // defaultScenario is what run does without an argument.
@@ -39,12 +38,13 @@ type runOptions struct {
 func newRunCommand() *cobra.Command {
 	var o runOptions
 	cmd := &cobra.Command{
-		Use:   "run [SCENARIO | TRACE.csv]",
+		Use:   "run [SCENARIO | TRACE]",
 		Short: "Run a scenario or a trace and draw what happened",
 		Long: `Run a scenario: every variant of it on the same work. The argument is a scenario
 file, the name of an embedded scenario (` + strings.Join(scenario.Names(), ", ") + `), or a
-trace of buffer lifetimes in MiniMalloc's CSV format. Without one, run does the
-embedded scenario ` + defaultScenario + `.
+trace: buffer lifetimes in MiniMalloc's CSV format (.csv), or a placement trace,
+binary or text (.bin, .txt, .bin.gz, .txt.gz), which is read as it is played,
+whatever its length. Without one, run does the embedded scenario ` + defaultScenario + `.
 
 The table has a row for each variant: buffers asked for; the share that the client
 that fared worst did not get; when the first request failed; the mean share of
@@ -54,18 +54,20 @@ share of the memory in use that nobody asked for.
 
 For a trace it also prints what each variant needs, if nothing failed, as a
 ratio to the load, the most bytes that live at once, below which no strategy can
-stay; and how low the buffers are packed by someone who knows all lifetimes and
-no devices (see dmasim pack).
+stay; and, of a .csv, how low the buffers are packed by someone who knows all
+lifetimes and no devices (see dmasim pack).
 
 The results, with figures as PNG and SVG, go to a directory that is written whole
 or not at all. Only a dmasim result is ever replaced.`,
 		Example: `  dmasim run
   dmasim run my.yaml --out results/my
   dmasim run A.1048576.csv --allocator first-fit --allocator best-fit
-  dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size`,
+  dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size
+  dmasim run random.bin.gz --allocator first-fit --allocator tlsf`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.hasSeed = cmd.Flags().Changed("seed")
+			o.trace.hasGranule = cmd.Flags().Changed("granule")
 			name := defaultScenario
 			if len(args) == 1 {
 				name = args[0]
@@ -84,7 +86,7 @@ or not at all. Only a dmasim result is ever replaced.`,
 
 func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	start := time.Now()
-	sc, problem, err := o.load(cmd, name)
+	sc, known, err := o.load(cmd, name)
 	if err != nil {
 		return err
 	}
@@ -103,10 +105,6 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return err
 	}
-	known, err := packTrace(cmd.Context(), name, problem)
-	if err != nil {
-		return err
-	}
 	res.Host = result.NewHost(start, time.Since(start))
 	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
 		return failedRun{err}
@@ -118,15 +116,23 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 }
 
 // load reads the scenario that name means, with the options that change it. If
-// it is a trace, its problem is returned with the scenario around it.
-func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, *trace.Problem, error) {
-	if isTrace(name) {
+// it is a trace, what is known of the trace is returned with the scenario around
+// it.
+func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, *offline, error) {
+	switch {
+	case isProblem(name):
 		problem, err := readProblem(name)
 		if err != nil {
 			return nil, nil, err
 		}
-		sc, err := o.trace.scenario(name, problem)
-		return sc, problem, err
+		sc, err := o.trace.problem(name, problem)
+		if err != nil {
+			return nil, nil, err
+		}
+		known, err := packBriefly(cmd.Context(), problem)
+		return sc, &known, inFile(name, err)
+	case isPlacement(name):
+		return o.trace.placements(name)
 	}
 	if flag := o.trace.used(cmd.Flags()); flag != "" {
 		return nil, nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
@@ -136,15 +142,6 @@ func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, 
 		err = fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
 	}
 	return sc, nil, err
-}
-
-// packTrace packs the problem of a trace, if it is one.
-func packTrace(ctx context.Context, path string, problem *trace.Problem) (*offline, error) {
-	if problem == nil {
-		return nil, nil
-	}
-	known, err := packBriefly(ctx, problem)
-	return &known, inFile(path, err)
 }
 
 // simulate runs every variant, as many at a time as there are processors.
