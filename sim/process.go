@@ -193,6 +193,11 @@ func (s *Simulation) execute(index int32, step *program.Step) bool {
 		return s.done(p, step, errno)
 	case program.DMA:
 		return s.startDMA(p, step)
+	case program.ExportFences:
+		fd, errno := s.kernel.ExportSyncFile(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
+		return s.bind(p, step, fenceFD, int64(fd), errno)
+	case program.ImportFences:
+		return s.done(p, step, s.kernel.ImportSyncFile(p.pid, p.descriptor(step.Of), p.descriptor(step.With), dmabuf.Access(step.Access)))
 	case program.Wait:
 		return s.await(index, step, func(p *process) (dmabuf.Fence, dmabuf.Errno) {
 			return s.kernel.FirstPending(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
@@ -451,7 +456,15 @@ func (s *Simulation) startDMA(p *process, step *program.Step) bool {
 	if !a.mapped || size > payload {
 		return s.done(p, step, dmabuf.EINVAL)
 	}
-	t := s.submit(number, step.Access, size, step.Time, step.Unfenced)
+	after := s.fences[:0]
+	explicit := step.As != program.NoVariable
+	if step.With != program.NoVariable {
+		explicit = true
+		if after, errno = s.kernel.Pending(after, p.pid, p.descriptor(step.With), 0); errno != dmabuf.OK {
+			return s.done(p, step, errno)
+		}
+	}
+	t := s.submit(number, step.Access, size, step.Time, step.Unfenced, explicit, after)
 	if step.As == program.NoVariable {
 		return true
 	}

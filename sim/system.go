@@ -74,7 +74,7 @@ func (s *Simulation) openShare(slot uint32, client int) {
 	for _, t := range c.Transfers {
 		for _, a := range shared.attached {
 			if at := &s.attachments[a]; at.device == int32(t.Device) && at.mapped {
-				s.submit(a, t.Access, s.buffers[slot].Payload, t.Time, c.Unfenced)
+				s.submit(a, t.Access, s.buffers[slot].Payload, t.Time, c.Unfenced, false, s.fences[:0])
 			}
 		}
 	}

@@ -144,11 +144,18 @@ func attach(of program.Variable, device int32, as program.Variable) program.Step
 }
 
 func transfer(of program.Variable, access program.Access, length time.Duration) program.Step {
-	return program.Step{Verb: program.DMA, Of: of, Access: access, Time: length, As: none}
+	return program.Step{Verb: program.DMA, Of: of, Access: access, Time: length, As: none, With: none}
 }
 
 func unfenced(s program.Step) program.Step {
 	s.Unfenced = true
+	return s
+}
+
+// explicit makes a transfer wait for a fence and have one, beside those of the
+// buffer, which its driver ignores.
+func explicit(s program.Step, after, as program.Variable) program.Step {
+	s.Unfenced, s.With, s.As = true, after, as
 	return s
 }
 
@@ -324,8 +331,19 @@ func TestProcesses(t *testing.T) {
 		},
 		"an explicit fence": {
 			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), on(program.MapDMA, b),
-				program.Step{Verb: program.DMA, Of: b, Access: w, Time: 10 * ms, As: c}, wait(c, 0, 0), sleep(ms))}},
+				program.Step{Verb: program.DMA, Of: b, Access: w, Time: 10 * ms, As: c, With: none}, wait(c, 0, 0), sleep(ms))}},
 			want: []string{"11ms free 1MiB"},
+		},
+		"explicit fences": {
+			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), on(program.MapDMA, b), attach(a, 1, c), on(program.MapDMA, c),
+				explicit(transfer(b, w, 10*ms), none, d), explicit(transfer(c, r, 5*ms), d, d), on(program.Close, a), wait(d, 0, 0), sleep(ms))}},
+			want: []string{"16ms free 1MiB"},
+		},
+		"fences handed from buffer to buffer": {
+			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), on(program.MapDMA, b), transfer(b, w, 10*ms),
+				program.Step{Verb: program.ExportFences, Of: a, Access: r, As: c, With: none}, get(0, 2*mem.MiB, d),
+				program.Step{Verb: program.ImportFences, Of: d, Access: w, With: c, As: none}, wait(d, r, 0), on(program.Close, d), sleep(ms))}},
+			want: []string{"10ms free 2MiB", "11ms free 1MiB"},
 		},
 		"a transfer needs a map": {
 			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), transfer(b, w, ms))}},
@@ -461,8 +479,8 @@ func TestRandomPrograms(t *testing.T) {
 				switch s.Verb {
 				case program.DMA:
 					s.Size = 0
-					if s.Unfenced {
-						s.As = none
+					if s.Unfenced && rapid.Bool().Draw(rt, "careless") {
+						s.As, s.With = none, none
 					}
 				case program.Repeat, program.Fork:
 					if depth == 0 {

@@ -28,7 +28,7 @@ type transfer struct {
 	attachment uint32
 	slot       uint32 // of the buffer
 	access     program.Access
-	unfenced   bool
+	held       bool // its driver holds the buffer until it is over
 	size       uint64
 	time       time.Duration
 	begun      time.Duration
@@ -46,7 +46,7 @@ type attachment struct {
 	importer dmabuf.Importer
 	id       dmabuf.Attachment
 	mapped   bool
-	pending  int32 // transfers with fences that are not over
+	pending  int32 // transfers that hold it and are not over
 	closing  bool  // it goes when they are
 }
 
@@ -145,31 +145,40 @@ func (s *Simulation) unmap(number uint32) dmabuf.Errno {
 }
 
 // submit hands a transfer to the device of a mapped attachment.
-func (s *Simulation) submit(on uint32, access program.Access, size uint64, length time.Duration, unfenced bool) uint32 {
+//
+// A driver without fences lets go of the buffer whatever the transfer does. One
+// that synchronises explicitly, by after, the fences that the transfer waits for,
+// and by a fence of its own that it hands out, holds it.
+func (s *Simulation) submit(on uint32, access program.Access, size uint64, length time.Duration, unfenced, explicit bool, after []dmabuf.Fence) uint32 {
 	a := &s.attachments[on]
 	device := a.device
 	e := &s.engines[device]
 	number := take(&s.transfers, &s.freeTransfers)
 	t := &s.transfers[number]
 	*t = transfer{
-		device: device, attachment: on, slot: a.slot, access: access, unfenced: unfenced,
+		device: device, attachment: on, slot: a.slot, access: access, held: !unfenced || explicit,
 		size: size, time: length, fence: dmabuf.NoFence,
 	}
 	b := &s.buffers[a.slot]
 	b.transfers++
+	needs, usage := dmabuf.Write, dmabuf.Read
+	if access&program.WriteOnly != 0 {
+		needs, usage = dmabuf.Read, dmabuf.Write
+	}
 	if !unfenced {
+		after = s.kernel.Unsignalled(after, b.dmabuf, needs)
+	}
+	for _, f := range after {
+		if s.kernel.ContextOf(f) != e.context && s.kernel.Await(f, transferToken(number)) {
+			t.waits++
+		}
+	}
+	s.fences = after[:0]
+	if t.held {
 		a.pending++
-		needs, usage := dmabuf.Write, dmabuf.Read
-		if access&program.WriteOnly != 0 {
-			needs, usage = dmabuf.Read, dmabuf.Write
-		}
-		s.fences = s.kernel.Unsignalled(s.fences[:0], b.dmabuf, needs)
-		for _, f := range s.fences {
-			if s.kernel.ContextOf(f) != e.context && s.kernel.Await(f, transferToken(number)) {
-				t.waits++
-			}
-		}
 		t.fence = s.kernel.NewFence(e.context)
+	}
+	if !unfenced {
 		s.kernel.AddFence(b.dmabuf, t.fence, usage)
 	}
 	e.queue = append(e.queue, number)
@@ -256,11 +265,11 @@ func (s *Simulation) finish(number uint32) error {
 		s.tokens, _ = s.kernel.Signal(s.tokens[:0], t.fence)
 		woken = s.tokens
 	}
-	on, unfenced := t.attachment, t.unfenced
+	on, held := t.attachment, t.held
 	s.freeTransfers = append(s.freeTransfers, number)
 	e.queue = append(e.queue[:0], e.queue[1:]...)
 	e.busy = false
-	if !unfenced { // the attachment is there: it waits for its transfers
+	if held { // the attachment is there: it waits for its transfers
 		a := &s.attachments[on]
 		if a.pending--; a.pending == 0 && a.closing {
 			s.letGo(on)

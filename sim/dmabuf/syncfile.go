@@ -128,29 +128,35 @@ func (s *System) mergeFence(number Fence) {
 	s.scratch = append(s.scratch, number)
 }
 
-// FirstPending returns the first fence that somebody who waits for a descriptor
-// has to wait for: as a reader or writer of a buffer, or for all of a sync_file.
-// It is NoFence where there is none.
-func (s *System) FirstPending(pid PID, fd FD, access Access) (Fence, Errno) {
+// Pending appends to dst the fences that somebody who waits for a descriptor has to
+// wait for: as a reader or writer of a buffer, or for all of a sync_file.
+func (s *System) Pending(dst []Fence, pid PID, fd FD, access Access) ([]Fence, Errno) {
 	_, d, errno := s.descriptor(pid, fd)
 	if errno != OK {
-		return NoFence, errno
+		return dst, errno
 	}
-	switch f := s.files.at(d.file); f.kind {
-	case bufferFile:
-		if !access.valid() {
-			return NoFence, EINVAL
-		}
-		return s.firstPending(Buffer(f.object), access), OK
-	case syncFileFile:
+	switch f := s.files.at(d.file); {
+	case f.kind == bufferFile && access.valid():
+		return s.Unsignalled(dst, Buffer(f.object), access.waits()), OK
+	case f.kind == syncFileFile:
 		for _, fence := range s.syncFiles.at(f.object).fences {
 			if !s.Signalled(fence) {
-				return fence, OK
+				dst = append(dst, fence)
 			}
 		}
-		return NoFence, OK
+		return dst, OK
 	}
-	return NoFence, EINVAL
+	return dst, EINVAL
+}
+
+// FirstPending returns the first of the fences that Pending returns, NoFence where
+// there is none.
+func (s *System) FirstPending(pid PID, fd FD, access Access) (Fence, Errno) {
+	var errno Errno
+	if s.scratch, errno = s.Pending(s.scratch[:0], pid, fd, access); len(s.scratch) == 0 {
+		return NoFence, errno
+	}
+	return s.scratch[0], errno
 }
 
 func (s *System) firstPending(b Buffer, access Access) Fence {

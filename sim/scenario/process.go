@@ -62,6 +62,10 @@ type Step struct {
 	Detach string `yaml:"detach,omitempty" jsonschema:"oneof_required=detach"`
 	// Start a transfer of a device. The program does not wait for its end.
 	DMA *DMAStep `yaml:"dma,omitempty" jsonschema:"oneof_required=dma"`
+	// Take the fences of a buffer as they are now, as a descriptor (DMA_BUF_IOCTL_EXPORT_SYNC_FILE).
+	ExportFences *ExportFencesStep `yaml:"export_fences,omitempty" jsonschema:"oneof_required=export_fences"`
+	// Add a fence to a buffer (DMA_BUF_IOCTL_IMPORT_SYNC_FILE).
+	ImportFences *ImportFencesStep `yaml:"import_fences,omitempty" jsonschema:"oneof_required=import_fences"`
 	// Wait until transfers are over.
 	Wait *WaitStep `yaml:"wait,omitempty" jsonschema:"oneof_required=wait"`
 	// Begin to access a buffer with the CPU: waits for transfers and makes the CPU's caches agree with memory.
@@ -178,10 +182,32 @@ type DMAStep struct {
 	Time time.Duration `yaml:"time" jsonschema:"exclusiveMinimum=0"`
 	// Bytes from the start of the buffer. By default all of it.
 	Size mem.Size `yaml:"size,omitempty" jsonschema:"exclusiveMinimum=0"`
-	// Whether the driver ignores fences: the transfer waits for no other one, and nothing waits for it.
+	// Whether the driver ignores the buffer's fences: the transfer waits for no other one, and nothing waits for it, but by after and as. Without these the driver does not even hold the buffer until the transfer is over.
 	Unfenced bool `yaml:"unfenced,omitempty"`
+	// Variable of a fence that the transfer waits for.
+	After string `yaml:"after,omitempty"`
 	// Variable for the transfer's fence, as a descriptor (a sync_file).
 	As string `yaml:"as,omitempty"`
+}
+
+// ExportFencesStep takes the fences of a buffer.
+type ExportFencesStep struct {
+	// Variable of the buffer's descriptor.
+	Of string `yaml:"of"`
+	// Whose fences: those that a reader has to wait for, or a writer.
+	Access AccessMode `yaml:"access"`
+	// Variable for their descriptor.
+	As string `yaml:"as"`
+}
+
+// ImportFencesStep adds a fence to a buffer.
+type ImportFencesStep struct {
+	// Variable of the buffer's descriptor.
+	Of string `yaml:"of"`
+	// Variable of the fence.
+	From string `yaml:"from"`
+	// What the fence stands for: reading or writing the buffer.
+	Access AccessMode `yaml:"access"`
 }
 
 // WaitStep waits until transfers are over.

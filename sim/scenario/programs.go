@@ -115,7 +115,7 @@ func verbsOf(step *yaml.Node) []string {
 
 func (c *programCompiler) step(s *Step, at *yaml.Node) program.Step {
 	verb := strictyaml.At(at, verbsOf(at)[0])
-	step := program.Step{MayFail: s.MayFail, Of: program.NoVariable, As: program.NoVariable, Heap: -1, Device: -1, Area: -1}
+	step := program.Step{MayFail: s.MayFail, Of: program.NoVariable, As: program.NoVariable, With: program.NoVariable, Heap: -1, Device: -1, Area: -1}
 	switch {
 	case s.Open != nil:
 		step.Verb = program.Open
@@ -167,10 +167,18 @@ func (c *programCompiler) step(s *Step, at *yaml.Node) program.Step {
 		step.Verb, step.Access, step.Time = program.DMA, program.Access(s.DMA.Access), s.DMA.Time
 		step.Size, step.Unfenced = uint64(s.DMA.Size), s.DMA.Unfenced
 		step.Of = c.use(s.DMA.Of, strictyaml.At(verb, "of"), anAttachment)
-		if s.DMA.As != "" && s.DMA.Unfenced {
-			c.Fail(strictyaml.At(verb, "as"), "an unfenced transfer has no fence")
+		if s.DMA.After != "" {
+			step.With = c.use(s.DMA.After, strictyaml.At(verb, "after"), aFence)
 		}
 		step.As = c.bind(s.DMA.As, aFence, strictyaml.At(verb, "as"))
+	case s.ExportFences != nil:
+		step.Verb, step.Access = program.ExportFences, program.Access(s.ExportFences.Access)
+		step.Of = c.use(s.ExportFences.Of, strictyaml.At(verb, "of"), aBuffer)
+		step.As = c.bind(s.ExportFences.As, aFence, strictyaml.At(verb, "as"))
+	case s.ImportFences != nil:
+		step.Verb, step.Access = program.ImportFences, program.Access(s.ImportFences.Access)
+		step.Of = c.use(s.ImportFences.Of, strictyaml.At(verb, "of"), aBuffer)
+		step.With = c.use(s.ImportFences.From, strictyaml.At(verb, "from"), aFence)
 	case s.Wait != nil:
 		step.Verb, step.Access, step.Time = program.Wait, program.Access(s.Wait.Access), s.Wait.AtMost
 		step.Of = c.use(s.Wait.For, strictyaml.At(verb, "for"), aBuffer, aFence)

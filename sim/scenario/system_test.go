@@ -34,6 +34,9 @@ processes:
       - wait: {for: done, at_most: 10ms}
       - begin_cpu_access: {of: frame, access: read}
       - read: view
+      - export_fences: {of: frame, access: write, as: fences}
+      - import_fences: {of: frame, from: fences, access: read}
+      - dma: {of: dma, access: read, time: 1ms, unfenced: true, after: fences}
       - fork:
           name: child
           program:
@@ -102,15 +105,15 @@ func TestSystemMistakes(t *testing.T) {
 		{"unknown verb", "map: dma", "mapp: dma", `22:9: unknown key "mapp" (did you mean "map"?)`},
 		{"unknown variable", "read: view", "read: viev", `26:15: no step before binds "viev" (did you mean "view"?)`},
 		{"variable of another kind", "read: view", "read: frame", `26:15: "frame" is a buffer's descriptor, want a mapping`},
-		{"variable bound as another kind", "as: small}", "as: view}", `37:56: "view" already is a mapping, it cannot be a buffer's descriptor, too`},
-		{"unknown process", "to: client", "to: clint", `32:31: unknown process "clint" (did you mean "client"?)`},
+		{"variable bound as another kind", "as: small}", "as: view}", `40:56: "view" already is a mapping, it cannot be a buffer's descriptor, too`},
+		{"unknown process", "to: client", "to: clint", `35:31: unknown process "clint" (did you mean "client"?)`},
 		{"unknown device", "device: camera, as", "device: kamera, as", `21:37: unknown device "kamera" (did you mean "camera"?)`},
-		{"unknown heap", "heap: reserved, size", "heap: resrved, size", `37:30: unknown heap "resrved" (did you mean "reserved"?)`},
+		{"unknown heap", "heap: reserved, size", "heap: resrved, size", `40:30: unknown heap "resrved" (did you mean "reserved"?)`},
 		{"heap and from", "from: heap, size", "from: heap, heap: system, size", `19:16: want either heap or from`},
 		{"wait without access", "for: done, at_most: 10ms", "for: frame", `24:15: missing key "access": a reader waits for writers, a writer for all`},
-		{"unfenced with a fence", "time: 5ms, as: done", "time: 5ms, unfenced: true, as: done", `23:70: an unfenced transfer has no fence`},
-		{"nothing to repeat", "do:\n            - {alloc: {heap: reserved, size: 4KiB, as: small}, may_fail: true}", "do: []", `34:11: repeats nothing`},
-		{"exit that is none", "exit: true", "exit: false", `39:15: want exit: true, or no such step`},
+		{"after no fence", "time: 5ms, as: done", "time: 5ms, after: frame", `23:57: "frame" is a buffer's descriptor, want a fence`},
+		{"nothing to repeat", "do:\n            - {alloc: {heap: reserved, size: 4KiB, as: small}, may_fail: true}", "do: []", `37:11: repeats nothing`},
+		{"exit that is none", "exit: true", "exit: false", `42:15: want exit: true, or no such step`},
 		{"bad access", "access: write, time", "access: wirte, time", `23:32: unknown access "wirte", want read, write or read-write (did you mean "write"?)`},
 		{"machine missing", "machine:\n  kernel: 6.12\n  swap: 64MiB\n  cma: [{name: reserved, base: 0x4000000, size: 32MiB}]\n", "", `5:26: a system heap needs a machine`},
 	} {

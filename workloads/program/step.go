@@ -26,6 +26,8 @@ const (
 	UnmapDMA                   // unmap the attachment Of
 	Detach                     // detach the attachment Of; its driver lets go of the buffer
 	DMA                        // the device of the attachment Of transfers Size bytes in Time; binds As, if it is there, to its fence
+	ExportFences               // take the fences that a reader or writer of the buffer of Of has to wait for: binds As to a descriptor of them
+	ImportFences               // add the fence of the descriptor With to the buffer of Of, as a reader's or a writer's
 	Wait                       // wait for the fences of the buffer or the fence that Of is a descriptor of, at most Time
 	BeginCPUAccess             // DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_START on the descriptor Of
 	EndCPUAccess               // DMA_BUF_IOCTL_SYNC with DMA_BUF_SYNC_END on the descriptor Of
@@ -44,7 +46,7 @@ const (
 
 var verbNames = [verbs]string{
 	"open", "alloc", "dup", "close", "mmap", "munmap", "fork", "exec", "send", "receive", "attach", "map", "unmap", "detach",
-	"dma", "wait", "begin_cpu_access", "end_cpu_access", "read", "write", "grow", "shrink", "touch", "pin", "sleep", "exit", "kill", "repeat",
+	"dma", "export_fences", "import_fences", "wait", "begin_cpu_access", "end_cpu_access", "read", "write", "grow", "shrink", "touch", "pin", "sleep", "exit", "kill", "repeat",
 }
 
 // String returns the name of the verb in scenario files, such as "alloc".
@@ -88,6 +90,7 @@ type Step struct {
 	MayFail bool     // the program goes on if it fails
 	Of      Variable // what the step is about
 	As      Variable // what it binds
+	With    Variable // ImportFences: the fence; DMA: one that the transfer waits for
 	Heap    int32
 	Device  int32
 	Area    int32
@@ -99,7 +102,7 @@ type Step struct {
 	Memory  Memory
 	CloExec bool // Alloc, Dup, Receive: close on exec
 	// Unfenced, of DMA: the transfer waits for no fence of the buffer and adds
-	// none, as a driver without implicit synchronisation does.
+	// none. With As or With the driver synchronises explicitly; without, not at all.
 	Unfenced bool
 	Count    uint64 // Repeat: 0 means without end
 	Body     []Step // Repeat, Fork
