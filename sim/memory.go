@@ -24,12 +24,8 @@ func (s *Simulation) startMachine() error {
 		return nil
 	}
 	cfg := physmem.Config{Page: m.Page, Swap: m.Swap, PerCPU: m.PerCPULists, MinFree: m.MinFree, Seed: m.Seed}
-	lowZones := 0
 	for _, z := range m.Zones {
 		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: z.Ranges})
-		if z.Name != "HighMem" {
-			lowZones++
-		}
 	}
 	for _, a := range m.CMA {
 		cfg.CMA = append(cfg.CMA, physmem.Area{Name: a.Name, Range: a.Range})
@@ -54,9 +50,10 @@ func (s *Simulation) startMachine() error {
 		}
 		s.pages = append(s.pages, heap.NewPages(heap.PageConfig{
 			Name: h.Name, Kind: pageKinds[h.Kind], Memory: memory, Kernel: m.Kernel, Area: h.Area, Guard: h.Guard,
-			Pool: h.PoolSize, Delay: h.FreeDelay, Zones: lowZones, Clients: len(s.cfg.Clients),
+			Pool: h.PoolSize, Delay: h.FreeDelay, Clients: len(s.cfg.Clients),
 		}))
 	}
+	s.working = make([]bool, len(s.pages))
 	return nil
 }
 
@@ -254,9 +251,11 @@ func (s *Simulation) unpin(number uint32) {
 	h.frames = nil
 }
 
-// putOff arranges for a heap to do the work that it put off.
+// putOff arranges for a heap to do the work that it put off. It does it once for
+// all that waits: what comes later is due later.
 func (s *Simulation) putOff(from int32) {
-	if due, ok := s.pages[from].Due(); ok {
+	if due, ok := s.pages[from].Due(); ok && !s.working[from] {
+		s.working[from] = true
 		s.schedule(max(due, s.now), heapWork, uint32(from), 0)
 	}
 }
@@ -271,6 +270,10 @@ func (s *Simulation) frameOwner(pfn uint64) (physmem.Kind, string) {
 		return kind, "the kernel"
 	case physmem.PageCache:
 		return kind, "the page cache"
+	case physmem.DMABuf:
+		if owner == 0 { // in a heap's pool
+			return kind, ""
+		}
 	}
 	if i, ok := s.processOf[owner]; ok {
 		return kind, s.processes[i].name

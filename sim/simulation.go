@@ -63,6 +63,7 @@ type Simulation struct {
 	// And of page frames; without any, memory is nil.
 	memory        *physmem.Memory
 	pages         []*heap.Pages   // by heap; nil: it is an arena
+	working       []bool          // by heap: its work that was put off is scheduled
 	owners        []physmem.Owner // by client
 	files         physmem.Owner   // of the page cache
 	processOf     map[physmem.Owner]int32
@@ -303,6 +304,7 @@ func (s *Simulation) happen(d due) error {
 	case pinOver:
 		s.unpin(d.index)
 	case heapWork:
+		s.working[d.index] = false
 		err = s.pages[d.index].Work(s.now)
 		s.putOff(int32(d.index))
 	}

@@ -149,19 +149,45 @@ func (m *Memory) mark(pfn, pages uint64, e entry) {
 // Free gives a block back that Alloc returned. The error is ErrNotAllocated,
 // and nothing changed, if it is not live.
 func (m *Memory) Free(b Block) error {
-	i, ok := m.zoneOf(b.PFN)
-	if ok {
-		z := &m.zones[i]
-		e := m.entry[b.PFN-m.base]
-		order, live := z.buddy.Order(b.PFN)
-		if live && order == b.Order && e&blockBit != 0 && e&contigBit == 0 {
-			kind, _ := m.At(b.PFN)
-			m.mark(b.PFN, 1<<b.Order, 0)
-			m.count(z, kind, Free, 1<<b.Order)
-			return z.free(b.PFN)
-		}
+	z := m.blockZone(b)
+	if z == nil {
+		return fmt.Errorf("free block of order %d at page frame %#x: %w", b.Order, b.PFN, ErrNotAllocated)
 	}
-	return fmt.Errorf("free block of order %d at page frame %#x: %w", b.Order, b.PFN, ErrNotAllocated)
+	kind, _ := m.At(b.PFN)
+	m.mark(b.PFN, 1<<b.Order, 0)
+	m.count(z, kind, Free, 1<<b.Order)
+	return z.free(b.PFN)
+}
+
+// Reassign makes a block that Alloc returned another owner's, as a pool of pages
+// does that gives one to its next user. Owner 0 means nobody. The error is
+// ErrNotAllocated or ErrOwner, and nothing changed, if there is no such block or
+// owner.
+func (m *Memory) Reassign(b Block, to Owner) error {
+	if m.blockZone(b) == nil {
+		return fmt.Errorf("reassign block of order %d at page frame %#x: %w", b.Order, b.PFN, ErrNotAllocated)
+	}
+	if _, err := m.owner(to); err != nil {
+		return fmt.Errorf("reassign: %w", err)
+	}
+	kind, _ := m.At(b.PFN)
+	m.mark(b.PFN, 1<<b.Order, blockEntry(kind, to))
+	return nil
+}
+
+// blockZone returns the zone of a block that Alloc returned, nil if it is not
+// live.
+func (m *Memory) blockZone(b Block) *zone {
+	i, ok := m.zoneOf(b.PFN)
+	if !ok {
+		return nil
+	}
+	z := &m.zones[i]
+	e := m.entry[b.PFN-m.base]
+	if order, live := z.buddy.Order(b.PFN); !live || order != b.Order || e&blockBit == 0 || e&contigBit != 0 {
+		return nil
+	}
+	return z
 }
 
 // alloc takes a block for a request (__alloc_pages). On success the pages are
