@@ -237,6 +237,25 @@ func TestFailuresGiveEverythingBack(t *testing.T) {
 	}
 }
 
+// TestTheFirstSystemHeapGivesUpBackwards: the page that it took first is given
+// back last, and so is the next to be handed out.
+func TestTheFirstSystemHeapGivesUpBackwards(t *testing.T) {
+	m, owner := machineOf(t, physmem.Config{
+		Page: 4096, Seed: 1, PerCPU: true, Zones: []physmem.Zone{{Name: "Normal", Ranges: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 64 * mib})}},
+	})
+	second := addOwner(t, m, physmem.OwnerConfig{Name: "second", OOMScoreAdj: -1000})
+	h := heap.NewPages(pages(m, heap.System, v57))
+	probe := take(t, h, owner, 4096)
+	if err := h.Free(probe, 0); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, h, owner, 65*mib, heap.Failure{Cause: allocator.Exhausted, Killed: true})
+	if b := take(t, h, second, 4096); b.Block.Addr != probe.Block.Addr {
+		t.Errorf("the next page is at %#x, want %#x", b.Block.Addr, probe.Block.Addr)
+	}
+	check(t, h)
+}
+
 // TestPointersBoundABuffer: kmalloc gives arrays of at most 4 MiB, so 2 GiB of
 // 4 KiB pages.
 func TestPointersBoundABuffer(t *testing.T) {
