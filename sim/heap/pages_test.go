@@ -237,6 +237,25 @@ func TestFailuresGiveEverythingBack(t *testing.T) {
 	}
 }
 
+// TestTheFirstSystemHeapGivesUpBackwards: the page that it took first is given
+// back last, and so is the next to be handed out.
+func TestTheFirstSystemHeapGivesUpBackwards(t *testing.T) {
+	m, owner := machineOf(t, physmem.Config{
+		Page: 4096, Seed: 1, PerCPU: true, Zones: []physmem.Zone{{Name: "Normal", Ranges: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 64 * mib})}},
+	})
+	second := addOwner(t, m, physmem.OwnerConfig{Name: "second", OOMScoreAdj: -1000})
+	h := heap.NewPages(pages(m, heap.System, v57))
+	probe := take(t, h, owner, 4096)
+	if err := h.Free(probe, 0); err != nil {
+		t.Fatal(err)
+	}
+	refuse(t, h, owner, 65*mib, heap.Failure{Cause: allocator.Exhausted, Killed: true})
+	if b := take(t, h, second, 4096); b.Block.Addr != probe.Block.Addr {
+		t.Errorf("the next page is at %#x, want %#x", b.Block.Addr, probe.Block.Addr)
+	}
+	check(t, h)
+}
+
 // TestPointersBoundABuffer: kmalloc gives arrays of at most 4 MiB, so 2 GiB of
 // 4 KiB pages.
 func TestPointersBoundABuffer(t *testing.T) {
@@ -320,7 +339,7 @@ func TestCMATakesBackWhatItLent(t *testing.T) {
 	m, owner := machine(t, 64*mib, physmem.Area{Name: "reserved", Range: mem.Range{Lo: 32 * mib, Hi: 48 * mib}})
 	h := heap.NewPages(pages(m, heap.CMA, v612))
 	tenant := addOwner(t, m, physmem.OwnerConfig{Name: "tenant"})
-	if _, _, err := m.Populate(tenant, physmem.Anonymous, m.Counters().Free*2/5); err != nil {
+	if _, _, err := m.Populate(tenant, physmem.Anonymous, m.Counters().Free*2/3); err != nil {
 		t.Fatal(err)
 	}
 	b, failure, err := h.Alloc(0, owner, 16*mib)
@@ -330,7 +349,7 @@ func TestCMATakesBackWhatItLent(t *testing.T) {
 	if err := h.Free(b, 0); err != nil {
 		t.Fatal(err)
 	}
-	if _, _, err := m.Populate(tenant, physmem.Anonymous, m.Counters().Free*2/5); err != nil {
+	if _, _, err := m.Populate(tenant, physmem.Anonymous, 2048); err != nil {
 		t.Fatal(err)
 	}
 	area := m.Area(0).Pages
