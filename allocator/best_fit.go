@@ -24,9 +24,25 @@ func init() {
 // outside of the request's windows are skipped, see bestFitSearch. A free and an
 // unconstrained alloc change the order of up to three holes each, at a cost that
 // is logarithmic in the number of holes of about the same size.
-type bestFit struct{ sizeOrder }
+type bestFit struct {
+	sizeOrder
+	steps    uint64 // of searches in windows, as far as they exceed what layers would have cost
+	searched uint32 // the serial number at the last search in a window
+}
 
-func newBestFit(cfg Config) *bestFit { return &bestFit{newSizeOrder(cfg)} }
+const (
+	// layersKeep is what keeping layers costs for each block handed out and freed, in
+	// steps of a search without them; layersSearch what a search in them costs, and
+	// layersMake what making them costs for each tile.
+	layersKeep   = 32
+	layersSearch = 24
+	layersMake   = 4
+	// layersIdle is how many blocks for each tile are handed out before layers that
+	// no request has needed meanwhile are given up.
+	layersIdle = 4
+)
+
+func newBestFit(cfg Config) *bestFit { return &bestFit{sizeOrder: newSizeOrder(cfg)} }
 
 // Alloc implements Strategy.
 func (f *bestFit) Alloc(r Request) (Block, bool) {
@@ -48,6 +64,9 @@ func (f *bestFit) Alloc(r Request) (Block, bool) {
 	}
 	s := newBestFitSearch(f, &r, size)
 	n, start := s.search()
+	if s.windowed {
+		f.account(s.steps)
+	}
 	if n == 0 {
 		return Block{}, false
 	}
@@ -55,8 +74,23 @@ func (f *bestFit) Alloc(r Request) (Block, bool) {
 	return f.take(n, start-f.nodes[n].addr, size), true
 }
 
+// account counts the steps of a search in a window, and makes layers when what
+// they would have saved has added up to what they cost.
+func (f *bestFit) account(steps uint64) {
+	f.steps += steps
+	f.steps -= min(f.steps, layersKeep*uint64(f.serial-f.searched)+layersSearch)
+	f.searched = f.serial
+	if f.steps > layersMake*uint64(len(f.nodes)) {
+		f.steps = 0
+		f.layers = newSizeLayers(&f.tiles, f.shift)
+	}
+}
+
 // take hands out size bytes of n, which was a hole, after a gap that stays free.
 func (f *bestFit) take(n uint32, gap, size uint64) Block {
+	if f.layers != nil && uint64(f.serial-f.searched) > layersIdle*uint64(len(f.nodes)) {
+		f.layers = nil
+	}
 	rest := f.size(n) - gap - size
 	if gap > 0 {
 		before := n
@@ -98,14 +132,22 @@ func (f *bestFit) Free(b Block) error {
 // every hole that is inserted below, and shrinks to what is there when a search
 // has looked at all of it in vain, so that removals need not keep it tight. For a
 // window at the low or the high end of the arena nearly everything is skipped.
+//
 // For one in the middle, what is skipped are nodes whose holes are all equally
-// long: the cost is logarithmic for each of the different sizes that there are.
+// long, which may leave many steps. When these have added up to what it costs to
+// make and to keep sizeLayers, requests with a window use these: the cost is then
+// logarithmic in the number of holes for each digit of sizes, and for each hole in
+// the window that is long enough and has no legal start. So it is in the mean
+// over all requests.
 type bestFitSearch struct {
 	f      *bestFit
 	req    *Request
 	size   uint64    // on the granule
 	mask   uint64    // of the alignment, 0 if that is not a power of two
 	window mem.Range // holds all legal blocks
+	steps  uint64    // tree nodes looked at
+
+	windowed bool // the window leaves out a part of the arena
 }
 
 func newBestFitSearch(f *bestFit, r *Request, size uint64) bestFitSearch {
@@ -116,11 +158,98 @@ func newBestFitSearch(f *bestFit, r *Request, size uint64) bestFitSearch {
 	if last := r.windows() - 1; last >= 0 {
 		s.window = mem.Range{Lo: r.window(0).Lo, Hi: r.window(last).Hi}
 	}
+	s.windowed = !s.window.Contains(f.hull)
 	return s
 }
 
 // search returns the hole and the start in it, or 0.
 func (s *bestFitSearch) search() (n uint32, start uint64) {
+	f := s.f
+	if s.windowed && f.layers != nil {
+		return s.inWindow()
+	}
+	return s.inOrder()
+}
+
+// inWindow is search with layers. Of holes that are partly in the window there
+// are two at most. All others that start in it are in it.
+func (s *bestFitSearch) inWindow() (n uint32, start uint64) {
+	f := s.f
+	starts := s.window.Intersect(f.hull)
+	if low := f.layers.before(starts.Lo); low != 0 && f.end(low) > starts.Lo {
+		n, start = s.better(n, start, low)
+	}
+	if high := f.layers.before(starts.Hi); high != 0 && f.nodes[high].addr >= starts.Lo && f.end(high) > starts.Hi {
+		n, start = s.better(n, start, high)
+		starts.Hi = f.nodes[high].addr
+	}
+	units := s.size >> (f.shift & 63)
+	for {
+		var ok bool
+		units, ok = f.layers.atLeast(units, starts)
+		if !ok || n != 0 && units > f.layers.units(n) {
+			return n, start
+		}
+		if inside := s.ofSize(units, starts); inside != 0 {
+			return s.better(n, start, inside)
+		}
+		units++
+	}
+}
+
+// better returns the better of two holes, the first with its start, which may be
+// 0: there is none.
+func (s *bestFitSearch) better(n uint32, start uint64, other uint32) (uint32, uint64) {
+	f := s.f
+	size := f.size(other)
+	if size < s.size || n != 0 && (size > f.size(n) || size == f.size(n) && (s.req.Dir == High) != (f.nodes[other].addr > f.nodes[n].addr)) {
+		return n, start
+	}
+	if at, ok := s.place(other); ok {
+		return other, at
+	}
+	return n, start
+}
+
+// ofSize returns the first hole of a size that starts in a range and has a place
+// for the request, with Dir High the last one; or 0.
+func (s *bestFitSearch) ofSize(units uint64, starts mem.Range) uint32 {
+	f := s.f
+	size := units << (f.shift & 63)
+	class, from := f.keyOf(starts.Lo, size)
+	_, to := f.keyOf(starts.Hi, size)
+	return s.between(f.roots[class], starts, from, min(to, unusedKey-1))
+}
+
+// between is ofSize below a tree node for keys from one to another. These leave out
+// the low bits of addresses.
+func (s *bestFitSearch) between(id uint32, starts mem.Range, from, to uint64) uint32 {
+	t := &s.f.trees[id]
+	first, end := t.below(from), t.below(to+1)
+	if t.level > 0 {
+		first = t.child(from)
+	}
+	for i := range end - first {
+		i += first
+		if s.req.Dir == High {
+			i = first + end - 1 - i
+		}
+		n := t.ref[i]
+		if t.level > 0 {
+			if n = s.between(n, starts, from, to); n != 0 {
+				return n
+			}
+		} else if addr := s.f.nodes[n].addr; addr >= starts.Lo && addr < starts.Hi {
+			if _, ok := s.place(n); ok {
+				return n
+			}
+		}
+	}
+	return 0
+}
+
+// inOrder is search without layers.
+func (s *bestFitSearch) inOrder() (n uint32, start uint64) {
 	f := s.f
 	class, key := f.keyOf(0, s.size)
 	if f.roots[class] == 0 {
@@ -140,6 +269,7 @@ func (s *bestFitSearch) search() (n uint32, start uint64) {
 // up returns the first hole with a place for the request of those below a node
 // that are at or above a key, and that place.
 func (s *bestFitSearch) up(id uint32, key uint64) (uint32, uint64) {
+	s.steps++
 	t := &s.f.trees[id]
 	if !t.reach.Overlaps(s.window) {
 		return 0, 0
@@ -183,6 +313,7 @@ func (s *bestFitSearch) upLeaf(t *treeNode, first int) (uint32, uint64) {
 
 // down returns the last such hole of those below a key. There must be one.
 func (s *bestFitSearch) down(id uint32, key uint64) (uint32, uint64) {
+	s.steps++
 	t := &s.f.trees[id]
 	if !t.reach.Overlaps(s.window) {
 		return 0, 0

@@ -25,6 +25,7 @@ func TestBestFitOfManyHoles(t *testing.T) {
 		{"two sizes of one class", 4096, []uint64{64, 65}, 2},
 		{"odd granule", 3, []uint64{1, 2, 33, 1000, 1001}, 2},
 		{"huge", 1 << 40, []uint64{1, 500, 501, 502, 503}, 2},
+		{"sizes of three digits", 16, []uint64{3, 70, 71, 130, 4500, 4501, 4515}, 2},
 	} {
 		t.Run(test.name, func(t *testing.T) {
 			rng := rand.New(rand.NewPCG(1, 2))
@@ -32,6 +33,7 @@ func TestBestFitOfManyHoles(t *testing.T) {
 			low := mem.Range{Lo: 5 * test.granule, Hi: 5*test.granule + 3000*largest}
 			high := mem.Range{Lo: low.Hi + 100*test.granule, Hi: low.Hi + 100*test.granule + 3000*largest}
 			f := newBestFit(Config{Arena: mem.NewRangeSet(low, high), Granule: test.granule})
+			withLayers := 0
 			var live []Block
 			var levels uint16
 			for step := range 24000 {
@@ -59,6 +61,16 @@ func TestBestFitOfManyHoles(t *testing.T) {
 					live[i] = live[len(live)-1]
 					live = live[:len(live)-1]
 				}
+				if step%1000 == 700 { // they must not matter
+					if f.layers == nil {
+						f.layers, f.searched = newSizeLayers(&f.tiles, f.shift), f.serial
+					} else {
+						f.layers = nil
+					}
+				}
+				if f.layers != nil {
+					withLayers++
+				}
 				if step%500 == 0 {
 					levels = max(levels, checkSizeOrder(t, &f.sizeOrder))
 				}
@@ -69,6 +81,9 @@ func TestBestFitOfManyHoles(t *testing.T) {
 				}
 			}
 			checkSizeOrder(t, &f.sizeOrder)
+			if withLayers < 8000 {
+				t.Errorf("%d steps with layers", withLayers)
+			}
 			if levels < test.levels {
 				t.Errorf("trees had %d levels above the leaves, want %d", levels, test.levels)
 			}
@@ -92,6 +107,13 @@ func anyRequest(rng *rand.Rand, r Request, within mem.Range, granule uint64) Req
 	}
 	if rng.IntN(8) == 0 {
 		r.Boundary = granule << rng.IntN(12)
+	}
+	if rng.IntN(8) == 0 {
+		at, width := within.Hi/100*rng.Uint64N(90), within.Hi/100*(1+rng.Uint64N(4))
+		r.Rule = &Rule{Windows: []Window{
+			{Reach: mem.Range{Lo: at, Hi: at + width}, Align: granule * (1 + rng.Uint64N(5)), Phase: granule},
+			{Reach: mem.Range{Lo: at + 2*width, Hi: at + 3*width}, Bounds: []Bound{{Boundary: granule << 12}}},
+		}}
 	}
 	return r
 }
@@ -209,7 +231,114 @@ func checkSizeOrder(t *testing.T, o *sizeOrder) (highest uint16) {
 	if holes != ordered {
 		t.Fatalf("%d holes, %d in order", holes, ordered)
 	}
+	if o.layers != nil {
+		checkSizeLayers(t, o.layers)
+	}
 	return highest
+}
+
+// checkSizeLayers checks the trees.
+func checkSizeLayers(t *testing.T, y *sizeLayers) {
+	t.Helper()
+	for l := range y.layers {
+		ordered := 0
+		var last layerPlace
+		var check func(level int, id uint32, from, to layerPlace) uint64
+		check = func(level int, id uint32, from, to layerPlace) (mask uint64) {
+			if level == 0 {
+				f := &y.leaves[id]
+				for i, n := range f.hole[:f.n] {
+					units := y.units(n)
+					at := layerPlace{prefixOf(l, units), y.tiles.nodes[n].addr}
+					if !y.tiles.nodes[n].free() || !holds(l, units) || f.digit[i] != digitOf(l, units) {
+						t.Fatalf("layer %d has node %d of %d units with digit %d", l, n, units, f.digit[i])
+					}
+					if ordered > 0 && !last.below(at) || at.below(from) || !at.below(to) {
+						t.Fatalf("layer %d: %v comes behind %v and must be from %v to %v", l, at, last, from, to)
+					}
+					last = at
+					ordered++
+					mask |= 1 << f.digit[i]
+				}
+				return mask
+			}
+			b := &y.branches[id]
+			for i, child := range b.child[:b.n] {
+				below, above := from, to
+				if i > 0 {
+					below = b.from[i]
+				}
+				if i+1 < b.n {
+					above = b.from[i+1]
+				}
+				if m := check(level-1, child, below, above); m != b.mask[i] {
+					t.Fatalf("layer %d, level %d: digits %#x, kept %#x", l, level, m, b.mask[i])
+				}
+				mask |= b.mask[i]
+			}
+			return mask
+		}
+		check(y.layers[l].level, y.layers[l].root, layerPlace{}, layerPlace{math.MaxUint64, math.MaxUint64})
+		holes := 0
+		for i := y.tiles.heads; i < uint32(len(y.tiles.nodes)); i++ {
+			if y.tiles.nodes[i].free() && holds(l, y.units(i)) {
+				holes++
+			}
+		}
+		if holes != ordered {
+			t.Fatalf("layer %d: %d holes, %d in order", l, holes, ordered)
+		}
+	}
+}
+
+// TestBestFitLayers serves windows in the middle of an arena until layers are made,
+// and others until they are given up. With them, a live block takes no more memory
+// than any strategy may use.
+func TestBestFitLayers(t *testing.T) {
+	const blocks, unit = 10000, 4096
+	arena := mem.Range{Hi: blocks * 150 * unit * 5 / 4}
+	f := newBestFit(Config{Arena: mem.NewRangeSet(arena), Granule: unit})
+	rng := rand.New(rand.NewPCG(5, 6))
+	var live []Block
+	churn := func(steps, each int, window mem.Range) {
+		for range steps {
+			if len(live) > blocks {
+				i, last := rng.IntN(len(live)), len(live)-1
+				if err := f.Free(live[i]); err != nil {
+					t.Fatal(err)
+				}
+				live[i] = live[last]
+				live = live[:last]
+			}
+			r := Request{Size: unit * uint64(math.Exp2(10*rng.Float64()))}
+			if rng.IntN(each) == 0 {
+				r.Lo, r.Hi = window.Lo, window.Hi
+			}
+			live = allocAsNaive(t, f, r, live, r.Hi != 0 && rng.IntN(32) == 0)
+		}
+	}
+	churn(5*blocks, 10, mem.Range{Hi: arena.Hi / 50})
+	if f.layers != nil {
+		t.Error("layers for a window at the low end")
+	}
+	churn(5*blocks, 2, mem.Range{Lo: arena.Hi / 2, Hi: arena.Hi/2 + arena.Hi/50})
+	if f.layers == nil {
+		t.Fatal("no layers for a window in the middle")
+	}
+	checkSizeOrder(t, &f.sizeOrder)
+	y := f.layers
+	bytes := func(n int, size uintptr) float64 { return float64(n) * float64(size) / float64(len(live)) }
+	tiles, trees := bytes(cap(f.nodes), unsafe.Sizeof(tile{})), bytes(cap(f.trees), unsafe.Sizeof(treeNode{}))
+	layers := bytes(cap(y.leaves), unsafe.Sizeof(layerLeaf{})) + bytes(cap(y.branches), unsafe.Sizeof(layerBranch{})) +
+		bytes(cap(y.spareLeaves)+cap(y.spareBranches), 4)
+	t.Logf("%d blocks with %.1f bytes of tiles, %.1f of trees, %.1f of layers", len(live), tiles, trees, layers)
+	if sum := tiles + trees + layers; sum > 48 {
+		t.Errorf("%.1f bytes per live block, want at most 48", sum)
+	}
+	churn(10*blocks, 2, mem.Range{Hi: math.MaxUint64})
+	if f.layers != nil {
+		t.Error("layers are kept that no request needs")
+	}
 }
 
 func TestTreeNodeSize(t *testing.T) {

@@ -22,7 +22,8 @@ type sizeOrder struct {
 	sizeClasses
 	roots      []uint32 // of the tree of each class; 0: it is empty
 	trees      []treeNode
-	spareTrees uint32 // unused tree nodes, linked by parent; 0: none
+	spareTrees uint32      // unused tree nodes, linked by parent; 0: none
+	layers     *sizeLayers // of the same holes; nil: no request has needed them
 }
 
 const (
@@ -218,6 +219,9 @@ func (o *sizeOrder) insert(n uint32, size uint64) {
 	}
 	t.open(t.below(key), key, n)
 	hole.prevFree = id
+	if o.layers != nil {
+		o.layers.insert(n)
+	}
 }
 
 // remove takes a hole out, whose address and size are as they were on insert.
@@ -230,6 +234,9 @@ func (o *sizeOrder) remove(n uint32, size uint64) {
 
 func (o *sizeOrder) removeAt(class, leaf uint32, at int) {
 	t := &o.trees[leaf]
+	if o.layers != nil {
+		o.layers.remove(t.ref[at])
+	}
 	t.close(at)
 	if t.n < treeSparse {
 		o.thin(class, leaf)
