@@ -103,6 +103,27 @@ func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, 
 	return live{}, d
 }
 
+// placeFor asks a heap that takes pages for a buffer that devices share. Whether
+// they can use it is found out when they map it; then it is given back.
+func (s *Simulation) placeFor(h *heap.Pages, owner int, from int32, client *Client, size uint64) (live, ledger.Diagnosis) {
+	made, d := s.placePages(h, owner, s.owners[owner], from, size)
+	if d.Cause != allocator.None || len(client.Devices) == 0 {
+		return made, d
+	}
+	s.pieces = h.Extents(s.pieces[:0], made.Buffer)
+	cause := client.Plan.JudgePieces(s.pieces, size)
+	if cause == allocator.None {
+		return made, d
+	}
+	d = s.state(from, size)
+	d.Cause = cause
+	if err := h.Free(made.Buffer, s.now); err != nil && s.broken == nil {
+		s.broken = err
+	}
+	s.putOff(from)
+	return live{}, d
+}
+
 // panicked stops the machine: memory ran out, and nobody was left to kill.
 func (s *Simulation) panicked() {
 	if s.stopped {

@@ -358,7 +358,7 @@ func (s *Simulation) place(owner int, from int32, client *Client, size, align, l
 		return live{}, d
 	}
 	if h := s.paged(from); h != nil {
-		return s.placePages(h, owner, s.owners[owner], from, size)
+		return s.placeFor(h, owner, from, client, size)
 	}
 	buffer, diagnosis := s.heaps[from].Alloc(heap.Request{
 		Owner: owner, Plan: client.Plan, Placement: client.Placement, Payload: size, Align: align, Limit: limit,

@@ -57,11 +57,14 @@ func (c *checker) devices(cfg *sim.Config) {
 	}
 }
 
-// merge returns what the devices demand together of a buffer.
+// merge returns what the devices demand together of a buffer. Those whose drivers
+// don't know what they reach demand nothing.
 func (c *checker) merge(cfg *sim.Config, list []int, place *yaml.Node) *devices.Plan {
 	var sharing []devices.Device
 	for _, i := range list {
-		sharing = append(sharing, cfg.Devices[i])
+		if beyond := cfg.Devices[i].Beyond; beyond == "" || beyond == devices.Refuse {
+			sharing = append(sharing, cfg.Devices[i])
+		}
 	}
 	plan, err := devices.Merge(sharing...)
 	if err != nil {
