@@ -381,6 +381,7 @@ func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) Heap
 			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
 		},
 		UnusableSize: mem.Size(m.unusableSize), Causes: map[string]uint64{},
+		Limit: mem.Size(c.cfg.Heaps[number].Limit), LimitPerClient: mem.Size(c.cfg.Heaps[number].LimitPerClient),
 	}
 	for _, cause := range allocator.Causes() {
 		if n := m.failures[cause]; n > 0 {
