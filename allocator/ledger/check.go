@@ -75,7 +75,7 @@ func (l *Ledger) checkHoles() error {
 	}
 	blocks := make([]mem.Range, 0, l.total.Blocks)
 	for _, e := range l.byAddress() {
-		blocks = append(blocks, mem.Range{Lo: e.lo, Hi: l.blocks[e.handle].end()})
+		blocks = append(blocks, mem.Range{Lo: e.lo, Hi: e.hi})
 	}
 	want := l.arena.Subtract(mem.NewRangeSet(blocks...))
 	if got := mem.RangeSet(slices.Collect(x.All())); !slices.Equal(got, want) {

@@ -140,7 +140,7 @@ var requests = rapid.Custom(func(t *rapid.T) allocator.Request {
 func TestDiagnoseAgainstBytes(t *testing.T) {
 	seen := map[allocator.Cause]int{}
 	rapid.Check(t, func(t *rapid.T) {
-		m := &model{arena: sets.Draw(t, "arena"), live: map[ledger.Handle]ledger.Entry{}}
+		m := &model{arena: sets.Draw(t, "arena"), live: map[ledger.Handle]placed{}}
 		l := ledger.New(m.arena, 1)
 		m.fill(t, l, 1, rapid.IntRange(0, 25).Draw(t, "steps"))
 		for range 20 {

@@ -2,6 +2,7 @@ package ledger
 
 import (
 	"iter"
+	"slices"
 
 	"dmasim/allocator/holes"
 	"dmasim/mem"
@@ -14,7 +15,13 @@ const rebuildShare = 4
 
 // Holes returns the free ranges by rising address; none touch. The ledger must
 // not change while they are iterated.
-func (l *Ledger) Holes() iter.Seq[mem.Range] { return l.holes().All() }
+func (l *Ledger) Holes() iter.Seq[mem.Range] {
+	if l.outdated() {
+		l.findGaps() // whoever wants them all needs no index
+		return slices.Values(l.gaps)
+	}
+	return l.holes().All()
+}
 
 // HoleCount returns the number of free ranges.
 func (l *Ledger) HoleCount() int { return l.holes().Len() }
@@ -50,11 +57,16 @@ func (l *Ledger) freeIn(x *holes.Index, r mem.Range) uint64 {
 
 // holes returns the hole index, up to date.
 func (l *Ledger) holes() *holes.Index {
-	changes := len(l.freed) + len(l.placed)
-	if l.broken || changes > l.total.Blocks/rebuildShare+rebuildShare || !l.update() {
+	if l.outdated() || !l.update() {
 		l.rebuild()
 	}
 	return l.index
+}
+
+// outdated reports whether the hole index is better made anew than updated.
+func (l *Ledger) outdated() bool {
+	changes := len(l.freed) + len(l.placed)
+	return l.broken || changes > l.total.Blocks/rebuildShare+rebuildShare
 }
 
 // update applies the changes to the hole index: first all that was freed, so
@@ -69,16 +81,16 @@ func (l *Ledger) update() bool {
 	}
 	l.freed = l.freed[:0]
 	for _, h := range l.placed {
-		b := &l.blocks[h]
-		b.state &^= noted
-		if b.state&live == 0 {
+		l.states[h] &^= noted
+		if l.states[h]&live == 0 {
 			continue
 		}
+		b := &l.blocks[h]
 		if !l.index.Take(b.lo, b.end()) {
 			return false
 		}
 		l.free.take(mem.Range{Lo: b.lo, Hi: b.end()})
-		b.state |= indexed
+		l.states[h] |= indexed
 	}
 	l.placed = l.placed[:0]
 	return true
@@ -87,34 +99,42 @@ func (l *Ledger) update() bool {
 // rebuild makes the hole index anew from the live blocks.
 func (l *Ledger) rebuild() {
 	for _, h := range l.placed {
-		l.blocks[h].state &^= noted
+		l.states[h] &^= noted
 	}
 	l.placed, l.freed = l.placed[:0], l.freed[:0]
-	l.gaps, l.broken = l.gaps[:0], false
-	order, next, at := l.byAddress(), 0, uint64(0)
-	for _, r := range l.arena {
-		at = max(at, r.Lo)
-		for ; next < len(order) && order[next].lo < r.Hi; next++ {
-			b := &l.blocks[order[next].handle]
-			b.state |= indexed
-			if b.lo < at || b.end() > r.Hi {
-				l.broken = true
-			}
-			if b.lo > at && b.size > 0 {
-				l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: b.lo})
-			}
-			at = max(at, b.end())
-		}
-		if at < r.Hi {
-			l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: r.Hi})
-		}
-	}
-	if next < len(order) {
-		l.broken = true
+	l.broken = !l.findGaps()
+	for _, e := range l.order {
+		l.states[e.handle] |= indexed
 	}
 	l.index.Reset(l.gaps)
 	clear(l.free.free)
 	for _, gap := range l.gaps {
 		l.free.give(gap)
 	}
+}
+
+// findGaps finds what lies between the live blocks. It returns false if blocks
+// overlap or leave the arena.
+func (l *Ledger) findGaps() bool {
+	l.gaps = l.gaps[:0]
+	whole := true
+	order, at := l.byAddress(), uint64(0)
+	for _, r := range l.arena {
+		at = max(at, r.Lo)
+		for len(order) > 0 && order[0].lo < r.Hi {
+			e := &order[0]
+			order = order[1:]
+			if e.lo < at || e.hi > r.Hi {
+				whole = false
+			}
+			if e.lo > at && e.hi > e.lo {
+				l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: e.lo})
+			}
+			at = max(at, e.hi)
+		}
+		if at < r.Hi {
+			l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: r.Hi})
+		}
+	}
+	return whole && len(order) == 0
 }

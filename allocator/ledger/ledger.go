@@ -21,6 +21,7 @@ type Ledger struct {
 	highWater     uint64
 
 	blocks []block  // by handle
+	states []state  // by handle
 	spare  []Handle // of blocks that are not live
 
 	watches []watch
@@ -33,11 +34,11 @@ type Ledger struct {
 	index  *holes.Index
 	free   tally
 	broken bool        // live blocks overlap or leave the arena
-	gaps   []mem.Range // reused by rebuild
+	gaps   []mem.Range // reused by findGaps
 
-	order   []entry // live blocks by address, but for those without ordered
-	fresh   []entry // reused by byAddress
-	current bool    // order is complete
+	order        []entry // live blocks by address, but for those without ordered
+	fresh, spill []entry // reused by byAddress
+	current      bool    // order is complete
 }
 
 // Handle names a live block. Handles are small numbers, below the largest
@@ -55,7 +56,6 @@ type Usage struct {
 type block struct {
 	lo, size, requested uint64
 	owner               int32
-	state               state
 }
 
 // state says where a block is known.
@@ -103,13 +103,14 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 		h, l.spare = l.spare[last], l.spare[:last]
 	} else {
 		h = Handle(len(l.blocks))
-		l.blocks = append(l.blocks, block{})
+		l.blocks, l.states = append(l.blocks, block{}), append(l.states, 0)
 	}
-	e := &l.blocks[h]
-	if e.state&noted == 0 {
+	if l.states[h]&noted == 0 {
 		l.placed = append(l.placed, h)
 	}
-	*e = block{lo: b.Addr, size: b.Size, requested: requested, owner: int32(owner), state: live | noted}
+	l.states[h] = live | noted
+	e := &l.blocks[h]
+	*e = block{lo: b.Addr, size: b.Size, requested: requested, owner: int32(owner)}
 	l.current = false
 
 	l.total.add(e)
@@ -128,14 +129,14 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 // was given to another, a second Free of it is not told from the first of the
 // other.
 func (l *Ledger) Free(h Handle) error {
-	if int64(h) >= int64(len(l.blocks)) || l.blocks[h].state&live == 0 {
+	if int64(h) >= int64(len(l.blocks)) || l.states[h]&live == 0 {
 		return &HandleError{h}
 	}
 	e := &l.blocks[h]
-	if e.state&indexed != 0 {
+	if l.states[h]&indexed != 0 {
 		l.freed = append(l.freed, mem.Range{Lo: e.lo, Hi: e.end()})
 	}
-	e.state &= noted
+	l.states[h] &= noted
 	l.spare = append(l.spare, h)
 	l.current = false
 

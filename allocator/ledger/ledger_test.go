@@ -3,6 +3,7 @@ package ledger_test
 import (
 	"errors"
 	"fmt"
+	"math/rand/v2"
 	"slices"
 	"strings"
 	"testing"
@@ -28,10 +29,16 @@ var sets = rapid.Custom(func(t *rapid.T) mem.RangeSet {
 	return set
 })
 
+// placed is a live block with what was asked for.
+type placed struct {
+	ledger.Entry
+	requested uint64
+}
+
 // model is an arena byte by byte.
 type model struct {
 	arena mem.RangeSet
-	live  map[ledger.Handle]ledger.Entry
+	live  map[ledger.Handle]placed
 }
 
 // free tells for each byte whether it is free.
@@ -106,7 +113,7 @@ func (m *model) fill(t *rapid.T, l *ledger.Ledger, owners, steps int) {
 			if _, taken := m.live[h]; taken {
 				t.Fatalf("handle %d is live already", h)
 			}
-			m.live[h] = ledger.Entry{Addr: lo, Size: size, Requested: requested, Owner: owner}
+			m.live[h] = placed{ledger.Entry{Addr: lo, Size: size, Owner: owner}, requested}
 		}
 	}
 }
@@ -115,7 +122,7 @@ func (m *model) fill(t *rapid.T, l *ledger.Ledger, owners, steps int) {
 func TestLedgerAgainstBytes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		const owners = 3
-		m := &model{arena: sets.Draw(t, "arena"), live: map[ledger.Handle]ledger.Entry{}}
+		m := &model{arena: sets.Draw(t, "arena"), live: map[ledger.Handle]placed{}}
 		l := ledger.New(m.arena, owners)
 		var windows []mem.RangeSet
 		var numbers []int
@@ -138,7 +145,7 @@ func TestLedgerAgainstBytes(t *testing.T) {
 				for _, u := range []*ledger.Usage{&want[e.Owner], &total} {
 					u.Blocks++
 					u.Reserved += e.Size
-					u.Requested += e.Requested
+					u.Requested += e.requested
 				}
 				highWater = max(highWater, e.Addr+e.Size)
 			}
@@ -189,7 +196,7 @@ func TestLedgerAgainstBytes(t *testing.T) {
 			}
 			seen, at := 0, uint64(0)
 			for h, e := range l.Live() {
-				if e != m.live[h] || e.Addr < at {
+				if e != m.live[h].Entry || e.Addr < at {
 					t.Fatalf("block %d is %+v behind %d, want %+v", h, e, at, m.live[h])
 				}
 				seen, at = seen+1, e.Addr+e.Size
@@ -424,4 +431,47 @@ func ExampleLedger() {
 	// [0x0,0x400000)
 	// [0xe00000,0x4000000)
 	// window 6MiB 4MiB
+}
+
+// TestOrderOfManyBlocks holds the walk by address, which sorts what is new, to
+// sets of blocks of all sizes, in arenas whose addresses differ in few bits or in
+// all of them.
+func TestOrderOfManyBlocks(t *testing.T) {
+	random := rand.New(rand.NewPCG(3, 4))
+	for _, shift := range []int{0, 12, 52} {
+		for _, count := range []int{1, 2, 100, 4000} {
+			l := ledger.New(mem.RangeSet{mem.Everywhere}, 1)
+			free := random.Perm(4095)
+			live := map[int]ledger.Handle{}
+			for round := range 5 {
+				for addr, h := range live {
+					if random.IntN(round+1) == 0 {
+						if err := l.Free(h); err != nil {
+							t.Fatal(err)
+						}
+						delete(live, addr)
+						free = append(free, addr)
+					}
+				}
+				random.Shuffle(len(free), func(i, j int) { free[i], free[j] = free[j], free[i] })
+				for len(live) < count {
+					addr := free[len(free)-1]
+					free = free[:len(free)-1]
+					live[addr] = l.Alloc(allocator.Block{Addr: uint64(addr) << shift, Size: 1 << shift}, 1, 0)
+				}
+				var got []int
+				for h, e := range l.Live() {
+					if addr := int(e.Addr >> shift); live[addr] == h {
+						got = append(got, addr)
+					}
+				}
+				if len(got) != count || !slices.IsSorted(got) {
+					t.Fatalf("%d blocks of 2^%d bytes: %d in order, sorted: %t", count, shift, len(got), slices.IsSorted(got))
+				}
+				if err := l.Check(); err != nil {
+					t.Fatal(err)
+				}
+			}
+		}
+	}
 }

@@ -1,15 +1,17 @@
 package ledger
 
 import (
-	"cmp"
 	"iter"
+	"math/bits"
 	"slices"
 )
 
-// entry is a live block with what it is ordered by.
+// entry is a live block as walks by address meet it, so that they need not look
+// it up.
 type entry struct {
-	lo     uint64
+	lo, hi uint64
 	handle Handle
+	owner  int32
 }
 
 // byAddress returns the live blocks by rising address. What came since the last
@@ -19,17 +21,23 @@ func (l *Ledger) byAddress() []entry {
 		return l.order
 	}
 	l.current = true
-	l.order = slices.DeleteFunc(l.order, func(e entry) bool { return l.blocks[e.handle].state&ordered == 0 })
-	l.fresh = l.fresh[:0]
-	for h := range l.blocks {
-		if b := &l.blocks[h]; b.state&(live|ordered) == live {
-			b.state |= ordered
-			l.fresh = append(l.fresh, entry{b.lo, Handle(h)})
+	stayed := 0
+	for _, e := range l.order {
+		l.order[stayed] = e
+		stayed += int(l.states[e.handle] & ordered / ordered)
+	}
+	l.order, l.fresh = l.order[:stayed], l.fresh[:0]
+	for h, is := range l.states {
+		if is&(live|ordered) == live {
+			l.states[h] |= ordered
+			b := &l.blocks[h]
+			l.fresh = append(l.fresh, entry{b.lo, b.end(), Handle(h), b.owner})
 		}
 	}
-	slices.SortFunc(l.fresh, func(a, b entry) int { return cmp.Compare(a.lo, b.lo) })
-	stayed, came := len(l.order)-1, len(l.fresh)-1
+	l.fresh, l.spill = sortByAddress(l.fresh, l.spill)
 	l.order = append(l.order, l.fresh...)
+	came := len(l.fresh) - 1
+	stayed--
 	for at := len(l.order) - 1; came >= 0; at-- {
 		if stayed >= 0 && l.order[stayed].lo > l.fresh[came].lo {
 			l.order[at] = l.order[stayed]
@@ -42,10 +50,48 @@ func (l *Ledger) byAddress() []entry {
 	return l.order
 }
 
+// digit is the number of address bits by which a pass of sortByAddress sorts.
+const digit = 11
+
+// sortByAddress sorts list with a radix sort from the lowest bits in which its
+// addresses differ: addresses are multiples of a granule in an arena, for which
+// two or three passes do. It returns the sorted list and the memory that it no
+// longer needs, one of which is that of spare.
+func sortByAddress(list, spare []entry) (sorted, rest []entry) {
+	if len(list) == 0 {
+		return list, spare
+	}
+	var differ uint64
+	for i := range list {
+		differ |= list[i].lo ^ list[0].lo
+	}
+	spare = slices.Grow(spare[:0], len(list))[:len(list)]
+	if differ == 0 {
+		return list, spare
+	}
+	for shift := bits.TrailingZeros64(differ); shift < bits.Len64(differ); shift += digit {
+		var starts [1 << digit]uint32
+		for i := range list {
+			starts[list[i].lo>>shift%(1<<digit)]++
+		}
+		var start uint32
+		for i, n := range starts {
+			starts[i] = start
+			start += n
+		}
+		for i := range list {
+			to := &starts[list[i].lo>>shift%(1<<digit)]
+			spare[*to] = list[i]
+			*to++
+		}
+		list, spare = spare, list
+	}
+	return list, spare
+}
+
 // Entry describes a live block.
 type Entry struct {
 	Addr, Size uint64
-	Requested  uint64
 	Owner      int
 }
 
@@ -54,8 +100,7 @@ type Entry struct {
 func (l *Ledger) Live() iter.Seq2[Handle, Entry] {
 	return func(yield func(Handle, Entry) bool) {
 		for _, e := range l.byAddress() {
-			b := &l.blocks[e.handle]
-			if !yield(e.handle, Entry{b.lo, b.size, b.requested, int(b.owner)}) {
+			if !yield(e.handle, Entry{e.lo, e.hi - e.lo, int(e.owner)}) {
 				return
 			}
 		}

@@ -51,7 +51,7 @@ func (l *Ledger) Watch(window mem.RangeSet, needs func(owner int) bool) int {
 		}
 	}
 	for h := range l.blocks {
-		if b := &l.blocks[h]; b.state&live != 0 && w.spoiler[b.owner] {
+		if b := &l.blocks[h]; l.states[h]&live != 0 && w.spoiler[b.owner] {
 			w.polluted += w.overlap(b)
 		}
 	}

@@ -50,16 +50,18 @@ func (p *pixels) add(l *ledger.Ledger) {
 		bounds = p.bounds(row)
 	}
 	for handle, entry := range l.Live() {
-		block := mem.Range{Lo: entry.Addr, Hi: entry.Addr + entry.Size}
+		lo, hi := entry.Addr, entry.Addr+entry.Size
+		held := &p.bytes[entry.Owner]
 		for row < p.rows {
-			n := block.Intersect(bounds).Size()
-			used += n
-			p.bytes[entry.Owner] += n
-			if p.bytes[entry.Owner] > most {
-				most = p.bytes[entry.Owner]
-				cell.Client, cell.Tone = int16(entry.Owner), uint8(handle&1)
+			if lo < bounds.Hi {
+				n := min(hi, bounds.Hi) - max(lo, bounds.Lo)
+				used += n
+				if *held += n; *held > most {
+					most = *held
+					cell.Client, cell.Tone = int16(entry.Owner), uint8(handle&1)
+				}
 			}
-			if block.Hi < bounds.Hi {
+			if hi < bounds.Hi {
 				break
 			}
 			finish()
