@@ -360,6 +360,9 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	}
 	s.share(slot, id)
 	s.announceAlloc(p.client, heap, step.Size, made.Buffer, diagnosis)
+	if len(s.orphans) > 0 {
+		s.overrun(slot)
+	}
 	p.thread.Set(step.As, program.Value{Kind: uint8(bufferFD), Index: int64(fd)})
 	return true
 }

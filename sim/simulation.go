@@ -88,7 +88,7 @@ type live struct {
 	input  int32
 	name   uint64
 	timed  bool   // ends by itself; the source has no name for it
-	number uint64 // of the event that allocated it
+	number uint64 // of the event that allocated it; 0: the slot is free
 
 	dmabuf    dmabuf.Buffer
 	shared    bool   // a dmabuf.Buffer stands for it, whose last reference frees it
@@ -344,6 +344,9 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
 	s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+	if len(s.orphans) > 0 {
+		s.overrun(slot)
+	}
 	if len(client.Transfers) > 0 {
 		s.openShare(slot, number)
 	}
@@ -374,9 +377,6 @@ func (s *Simulation) keep(b live) uint32 {
 	if s.kernel != nil {
 		if s.paged(b.heap) == nil { // page frames know who is there
 			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
-		}
-		if len(s.orphans) > 0 {
-			s.overrun(slot)
 		}
 	}
 	return slot
@@ -413,6 +413,7 @@ func (s *Simulation) free(slot uint32) error {
 func (s *Simulation) giveBack(slot uint32) error {
 	b := &s.buffers[slot]
 	s.freeSlots = append(s.freeSlots, slot)
+	b.number = 0
 	if h := s.paged(b.heap); h != nil {
 		err := h.Free(b.Buffer, s.now)
 		s.putOff(b.heap)
@@ -448,6 +449,9 @@ func (s *Simulation) check() error {
 		}
 	}
 	if s.kernel != nil {
+		if err := s.checkTransfers(); err != nil {
+			return err
+		}
 		return s.kernel.Check()
 	}
 	return nil

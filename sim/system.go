@@ -2,6 +2,7 @@ package sim
 
 import (
 	"fmt"
+	"slices"
 
 	"dmasim/allocator/kernel/buddy"
 	"dmasim/allocator/ledger"
@@ -153,6 +154,23 @@ func (s *Simulation) largestBlock() uint64 {
 		}
 	}
 	return 0
+}
+
+// checkTransfers holds every transfer that is not over to having the memory of its
+// buffer, or to having been reported when that was freed.
+func (s *Simulation) checkTransfers() error {
+	for device := range s.engines {
+		for _, number := range s.engines[device].queue {
+			t := &s.transfers[number]
+			if t.orphan == nil && s.buffers[t.slot].number == 0 {
+				return fmt.Errorf("device %s transfers into a buffer that is freed", s.cfg.Devices[device].Name)
+			}
+			if t.orphan != nil && !slices.Contains(s.orphans, number) {
+				return fmt.Errorf("device %s transfers into memory that was freed, unreported", s.cfg.Devices[device].Name)
+			}
+		}
+	}
+	return nil
 }
 
 // checkFrames holds the frames to what the heaps believe that they have.
