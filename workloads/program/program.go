@@ -64,10 +64,9 @@ type Thread struct {
 
 // loop is a Repeat that the thread is in.
 type loop struct {
-	start  int32
-	round  uint64 // that runs, from 0
-	begun  time.Duration
-	resume bool // the round is over and the next one is waited for
+	start int32
+	round uint64 // that runs, from 0
+	begun time.Duration
 }
 
 // NewThread returns a thread at the start of the program.
