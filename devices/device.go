@@ -45,13 +45,13 @@ type Device struct {
 	// Bus addresses that a buffer must not cross.
 	Boundary *Boundary `yaml:"boundary,omitempty" json:"boundary,omitempty"`
 
-	// Longest segment of a scatter-gather list. Not enforced.
+	// Longest segment of a scatter-gather list: a longer piece of a buffer is cut and counts as several. Enforced for buffers of several pieces, as the system heap makes them.
 	SegmentMax mem.Size `yaml:"segment_max,omitempty" json:"segment_max,omitempty"`
-	// Most segments in a scatter-gather list. Not enforced.
+	// Most segments in a scatter-gather list: a buffer of more pieces cannot be mapped. Enforced for buffers of several pieces.
 	SegmentsMax uint64 `yaml:"segments_max,omitempty" json:"segments_max,omitempty"`
-	// Whether a buffer must be one piece. Not enforced: placements are one piece anyway.
+	// Whether a buffer must be one piece, where no IOMMU that is always there makes one of several. Enforced for buffers of several pieces; those of carveouts and CMA areas are one piece anyway.
 	Contiguous bool `yaml:"contiguous,omitempty" json:"contiguous,omitempty"`
-	// Whether an IOMMU stands between device and memory: none, platform (where the machine has one), always, own, or self for an entry that describes an IOMMU. Not enforced: memory is judged as if the device addressed it directly.
+	// Whether an IOMMU stands between device and memory: none, platform (where the machine has one), always, own, or self for an entry that describes an IOMMU. One that is always there, or the device's own, makes one piece of several; reach, alignment and boundaries are judged as if the device addressed memory directly.
 	IOMMU IOMMU `yaml:"iommu,omitempty" json:"iommu,omitempty"`
 	// How the device's view of memory and the CPU's caches agree: coherent, non-coherent, platform, bounce or per-channel. Not enforced.
 	Coherence Coherence `yaml:"coherence,omitempty" json:"coherence,omitempty"`

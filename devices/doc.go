@@ -33,9 +33,12 @@
 //
 // [Plan.Request] and [Plan.Judge] enforce reach, address width, translation,
 // alignment, natural alignment, padding, granularity and boundaries, for
-// buffers of one piece. Limits on segments, contiguity, IOMMUs, coherence and
-// whatever an entry lists as unmodelled are kept and shown, and enforce
-// nothing. [Line] says for each rule which it is.
+// buffers of one piece. [Plan.JudgePieces] does so for each piece of a buffer
+// that has several, and enforces limits on segments and contiguity as well; an
+// IOMMU counts there only as what makes one piece of several, and only if it is
+// always there or the device's own. Coherence and whatever an entry lists as
+// unmodelled are kept and shown, and enforce nothing. [Line] says for each rule
+// which it is.
 //
 // # The catalogue
 //
@@ -45,6 +48,6 @@
 // the citations do not show are listed as assumed. Most entries are limits of
 // hardware; some are what a driver or Linux does, which their scope says. A
 // boundary of a scatter-gather device binds each segment, and the driver or the
-// block layer cuts what crosses; since buffers of one piece are placed here, it
-// binds the whole buffer.
+// block layer cuts what crosses; here it binds each piece of a buffer, and so the
+// whole of a buffer of one piece.
 package devices

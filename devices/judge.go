@@ -35,7 +35,8 @@ func (v Verdict) Device() string {
 // Judge tells whether the plan's devices can use a buffer of payload bytes at
 // the CPU-physical address addr. Each device is judged by its own rules: its
 // reach must hold the payload and its own padding, not what rounding adds.
-// Segments, coherence and IOMMUs are not looked at. Nothing is allocated.
+// Segments, coherence and IOMMUs are not looked at; of a buffer of several pieces
+// JudgePieces knows more. Nothing is allocated.
 func (p *Plan) Judge(addr, payload uint64) Verdict {
 	v := Verdict{Addr: addr, Payload: payload}
 	order := p.order(p.Request(payload, 0).Size)

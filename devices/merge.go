@@ -23,7 +23,8 @@ type Plan struct {
 	// SegmentMax and SegmentsMax are the smallest of the devices' limits on
 	// scatter-gather lists, 0 where there is none. Contiguous is true if a
 	// device takes one segment only and no IOMMU of its own, or that is always
-	// there, makes one of many. None of the three is enforced.
+	// there, makes one of many. Of these only JudgePieces takes notice, which asks
+	// each device.
 	SegmentMax, SegmentsMax uint64
 	Contiguous              bool
 
@@ -32,10 +33,11 @@ type Plan struct {
 	natural bool
 }
 
-// planned is a device with its own rule, for the judge.
+// planned is a device with its own rules, for the judge.
 type planned struct {
 	compiled
 	rules []*allocator.Rule // by order where the device's alignment is natural
+	inner []*allocator.Rule // the same for a piece that others follow: without padding
 }
 
 // orders is the number of powers of two that a block's size is rounded to.
@@ -83,17 +85,30 @@ func (p *Plan) add(c compiled) {
 	p.natural = p.natural || c.Natural
 	p.SegmentMax = minLimit(p.SegmentMax, uint64(c.SegmentMax))
 	p.SegmentsMax = minLimit(p.SegmentsMax, c.SegmentsMax)
-	if translated := c.IOMMU == AlwaysIOMMU || c.IOMMU == OwnIOMMU; !translated {
+	if !c.IOMMU.Translates() {
 		p.Contiguous = p.Contiguous || c.Contiguous || c.SegmentsMax == 1
 	}
-	own := planned{compiled: c, rules: make([]*allocator.Rule, 1)}
-	if c.Natural {
-		own.rules = make([]*allocator.Rule, orders)
-	}
-	for order := range own.rules {
-		own.rules[order] = touching(c.windows(order), c.padding)
+	own := planned{compiled: c, rules: c.rules()}
+	own.inner = own.rules
+	if c.padding > 0 {
+		bare := *c.Device
+		bare.Padding = 0
+		unpadded := compile(&bare)
+		own.inner = unpadded.rules()
 	}
 	p.devices = append(p.devices, own)
+}
+
+// rules returns the rules for touched bytes, by order where alignment is natural.
+func (c *compiled) rules() []*allocator.Rule {
+	rules := make([]*allocator.Rule, 1)
+	if c.Natural {
+		rules = make([]*allocator.Rule, orders)
+	}
+	for order := range rules {
+		rules[order] = touching(c.windows(order), c.padding)
+	}
+	return rules
 }
 
 // minLimit returns the smaller of two limits, where 0 means none.

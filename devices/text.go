@@ -14,7 +14,7 @@ type Line struct {
 	Space    Space  `json:"space,omitempty"` // of its addresses; "" for a rule about sizes
 	Text     string `json:"text"`
 	Assumed  bool   `json:"assumed"`  // not shown by the sources
-	Enforced bool   `json:"enforced"` // by Merge, Plan and Judge
+	Enforced bool   `json:"enforced"` // by Merge and by the judges of a Plan
 }
 
 // Lines describes the device's rules, in the order of the keys.
@@ -63,20 +63,20 @@ func (d *Device) Lines() []Line {
 		add("boundary", bus, memory, "%s no multiple of %s", d.crossing(), b.Size)
 	}
 	if d.SegmentMax > 0 {
-		add("segment_max", "", false, "at most %s in one segment", d.SegmentMax)
+		add("segment_max", "", memory, "at most %s in one segment", d.SegmentMax)
 	}
 	if d.SegmentsMax > 0 {
 		noun := "segments"
 		if d.SegmentsMax == 1 {
 			noun = "segment"
 		}
-		add("segments_max", "", false, "at most %d %s", d.SegmentsMax, noun)
+		add("segments_max", "", memory, "at most %d %s", d.SegmentsMax, noun)
 	}
 	if d.Contiguous {
-		add("contiguous", "", false, "a buffer is one piece")
+		add("contiguous", "", memory, "a buffer is one piece")
 	}
 	if d.IOMMU != "" {
-		add("iommu", "", false, "IOMMU: %s", d.IOMMU)
+		add("iommu", "", memory && d.IOMMU.Translates(), "IOMMU: %s", d.IOMMU)
 	}
 	if d.Coherence != "" {
 		add("coherence", "", false, "caches: %s", d.Coherence)

@@ -55,6 +55,10 @@ const (
 	IsIOMMU       IOMMU = "self" // the entry describes an IOMMU
 )
 
+// Translates reports whether an IOMMU is there in any case, so that pieces of
+// memory are one range for the device.
+func (i IOMMU) Translates() bool { return i == AlwaysIOMMU || i == OwnIOMMU }
+
 // Coherence says how a device and the CPU's caches agree.
 type Coherence string
 

@@ -55,13 +55,17 @@ func (s *Simulation) extents(slot uint32) []mem.Range {
 
 // stray finds the accesses of a transfer outside of its buffer: behind its end,
 // where the device overshoots and nothing is reserved, and at truncated
-// addresses. Reads behind the end do no harm.
+// addresses. Reads behind the end do no harm. The end is that of the piece which
+// holds the last byte, and what is reserved in another piece is no help, unless
+// an IOMMU puts the pieces one behind the other.
 func (s *Simulation) stray(t *transfer) {
 	d := &s.cfg.Devices[t.device]
-	writes := t.access&program.WriteOnly != 0
-	rest := t.size
-	if writes {
-		rest += uint64(d.Padding)
+	rest, over := t.size, uint64(0)
+	if t.access&program.WriteOnly != 0 {
+		over = uint64(d.Padding)
+	}
+	if d.IOMMU.Translates() { // pieces lie one behind the other
+		rest, over = rest+over, 0
 	}
 	misses := d.Beyond == devices.Truncate || d.Beyond == devices.Faults
 	var end uint64
@@ -69,12 +73,21 @@ func (s *Simulation) stray(t *transfer) {
 	for _, piece := range s.extents(t.slot) {
 		touched := mem.Range{Lo: piece.Lo, Hi: piece.Lo + min(rest, piece.Size())}
 		rest -= touched.Size()
+		last := rest == 0
+		if last {
+			inside := min(over, piece.Hi-touched.Hi)
+			touched.Hi += inside
+			over -= inside
+		}
 		end = piece.Hi
 		if misses && !touched.Empty() && s.miss(t, d, touched) {
 			return
 		}
+		if last {
+			break
+		}
 	}
-	if rest > 0 {
+	if rest += over; rest > 0 {
 		behind := mem.Range{Lo: end, Hi: end + min(rest, math.MaxUint64-end)}
 		if misses && s.miss(t, d, behind) {
 			return

@@ -394,6 +394,18 @@ func TestProcesses(t *testing.T) {
 			change:    func(cfg *sim.Config) { cfg.Devices[0].Padding = 64 },
 			want:      []string{"1ms free 1MiB", "1ms free 1048512B"},
 		},
+		"a guard in another piece does not": {
+			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), on(program.MapDMA, b), transfer(b, w, ms), wait(a, w, 0))}},
+			change:    func(cfg *sim.Config) { cfg.Devices[0].Padding, cfg.Heaps[0].Guard = 64, 64 },
+			want:      []string{"0s write-to-free camera", "1ms free 1MiB"},
+		},
+		"unless an IOMMU makes one of them": {
+			processes: []sim.Process{{Name: "p", Program: do(get(0, mem.MiB, a), attach(a, 0, b), on(program.MapDMA, b), transfer(b, w, ms), wait(a, w, 0))}},
+			change: func(cfg *sim.Config) {
+				cfg.Devices[0].Padding, cfg.Heaps[0].Guard, cfg.Devices[0].IOMMU = 64, 64, devices.AlwaysIOMMU
+			},
+			want: []string{"1ms free 1MiB"},
+		},
 		"too large for the first system heap": {
 			processes: []sim.Process{{Name: "p", Program: do(get(0, 3*mem.GiB, a))}},
 			change:    func(cfg *sim.Config) { cfg.Machine.Kernel = version.Version{Major: 5, Minor: 7} },
