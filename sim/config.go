@@ -45,7 +45,8 @@ type Heap struct {
 	UnusableSize uint64
 	Guard        uint64 // bytes that every buffer gets behind its end
 	// Limit and LimitPerClient are the most bytes that the buffers of the heap, or
-	// of one client of it, may hold; 0: no limit. Linux has neither.
+	// of one client of it, may hold; 0: no limit. Linux has neither, and up to 6.12
+	// charges the pages of heaps to no memory cgroup.
 	Limit, LimitPerClient uint64
 	PoolSize              uint64        // of a PooledHeap: bytes kept at most; 0: no limit
 	FreeDelay             time.Duration // of a PooledHeap: time until what is freed is in the pool

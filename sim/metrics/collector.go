@@ -368,6 +368,7 @@ func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) Heap
 			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
 		},
 		UnusableSize: mem.Size(m.unusableSize),
+		Limit:        mem.Size(c.cfg.Heaps[number].Limit), LimitPerClient: mem.Size(c.cfg.Heaps[number].LimitPerClient),
 	}
 	if m.pages != nil {
 		m.pageTotals(&t)

@@ -101,6 +101,7 @@ func (m *heapMeter) pageTotals(t *HeapTotals) {
 	if m.pages.IsCMA() {
 		t.Capacity = mem.Size(m.memory.Area(m.pages.Area).Pages.Size() * m.memory.PageSize())
 	}
+	t.DeviceFile = m.pages.DeviceFile()
 	reserved, requested := m.pages.Peaks()
 	t.PeakReserved, t.PeakRequested = mem.Size(reserved), mem.Size(requested)
 	taken := m.pages.Taken()

@@ -49,6 +49,11 @@ type HeapTotals struct {
 	Allocator string   `json:"allocator,omitempty"` // of a carveout
 	Aware     bool     `json:"aware"`
 	Capacity  mem.Size `json:"capacity_bytes"`
+	// DeviceFile is where Linux offers a heap that takes pages; "" if it does not.
+	DeviceFile string `json:"device_file,omitempty"`
+	// Limit and LimitPerClient are the most bytes that buffers may hold; 0: no limit.
+	Limit          mem.Size `json:"limit_bytes,omitempty"`
+	LimitPerClient mem.Size `json:"limit_per_client_bytes,omitempty"`
 
 	MeanRequested float64  `json:"mean_requested_bytes"`
 	MeanReserved  float64  `json:"mean_reserved_bytes"`

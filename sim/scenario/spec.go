@@ -62,17 +62,17 @@ func (r Range) Range() mem.Range {
 type Heap struct {
 	// Name, unique among the heaps.
 	Name string `yaml:"name"`
-	// Where its buffers come from: an arena of its own (carveout), pages of the machine (system), a CMA area of it (cma), or pages of the machine that are kept for reuse (pooled).
+	// Where its buffers come from: an arena of its own (carveout), pages of the machine (system), a CMA area of it (cma), or pages of the machine that are kept for reuse (pooled, as in the kernels of Android; Linux itself does not have it).
 	Kind HeapKind `yaml:"kind" jsonschema_extras:"default=carveout"`
 	// Memory that a carveout hands out; all of it by default. On a machine with page frames it has to be named: the page allocator does not get it.
 	Arena []Range `yaml:"arena,omitempty"`
 	// Placement strategy of a carveout: name or name:key=value,key=value.
 	Allocator string `yaml:"allocator,omitempty"`
-	// CMA area of a cma heap; the first one by default.
+	// CMA area of a cma heap; by default the first one, which alone becomes a heap in Linux up to 6.12.
 	Area string `yaml:"area,omitempty"`
-	// Most bytes that its buffers may hold together. Linux has no such limit; it is a proposal.
+	// Most bytes that its buffers may hold together. Linux has no such limit, and up to 6.12 charges the pages of heaps to no memory cgroup; it is a proposal.
 	Limit mem.Size `yaml:"limit,omitempty" jsonschema:"exclusiveMinimum=0"`
-	// Most bytes that the buffers of one process or client may hold. Linux has no such limit; it is a proposal.
+	// Most bytes that the buffers of one process or client may hold. Linux has no such limit, in no cgroup either; it is a proposal.
 	LimitPerProcess mem.Size `yaml:"limit_per_process,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// User that owns the heap's device file; by default root.
 	User uint32 `yaml:"user,omitempty"`
@@ -82,9 +82,9 @@ type Heap struct {
 	Mode Mode `yaml:"mode" jsonschema_extras:"default=0600"`
 	// Bytes that every buffer gets behind its end, whatever its devices ask for, so that those that overshoot hit nobody.
 	Guard mem.Size `yaml:"guard,omitempty"`
-	// Bytes that a pooled heap keeps for reuse at most; by default as much as there is.
+	// Bytes that the pools of a pooled heap keep for reuse at most; by default, and in Android, as much as there is.
 	PoolSize mem.Size `yaml:"pool_size,omitempty" jsonschema:"exclusiveMinimum=0"`
-	// Time after which a pooled heap gives freed buffers back to its pool.
+	// Time after which a pooled heap puts the pages of freed buffers into its pools. Android does it when a CPU is idle.
 	FreeDelay time.Duration `yaml:"free_delay,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// End of memory that is filled first, unless a client says otherwise. natural is the allocator's own habit.
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`

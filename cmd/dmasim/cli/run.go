@@ -250,12 +250,7 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 			fmt.Fprintln(w, line)
 		}
 	}
-	if heaps := awareHeaps(r); len(heaps) > 0 {
-		text := "proposal: heap " + strings.Join(heaps, ", ") + " is told what devices reach; the heaps of Linux are not (aware: false)"
-		for _, line := range wrap(text, 80) {
-			fmt.Fprintln(w, line)
-		}
-	}
+	printBeyondLinux(w, r)
 	if known != nil {
 		printOffline(w, r, *known)
 	}
@@ -274,18 +269,44 @@ func printIncidents(w io.Writer, r *result.Result) error {
 	return err
 }
 
-// awareHeaps names the heaps that are told of devices and have some to be told
-// of.
-func awareHeaps(r *result.Result) []string {
-	var names []string
-	for _, v := range r.Variants {
-		for _, h := range v.Run.Summary.Heaps {
-			if h.Aware && len(h.Reaches) > 0 && !slices.Contains(names, h.Name) {
-				names = append(names, h.Name)
+// beyondLinux are the properties of heaps that no modelled release of Linux has.
+var beyondLinux = []struct {
+	label, says string // around the names of the heaps
+	has         func(*metrics.HeapTotals) bool
+}{
+	{
+		"proposal", "is told what devices reach; the heaps of Linux are not (aware: false)",
+		func(h *metrics.HeapTotals) bool { return h.Aware && len(h.Reaches) > 0 },
+	}, {
+		"proposal", "has a limit; Linux has none, and charges the pages of heaps to no memory cgroup",
+		func(h *metrics.HeapTotals) bool { return h.Limit > 0 || h.LimitPerClient > 0 },
+	}, {
+		"note", "is of a CMA area that is not the first; up to Linux 6.12 only the default area becomes a heap",
+		func(h *metrics.HeapTotals) bool { return h.Kind == sim.CMAHeap.String() && h.DeviceFile == "" },
+	}, {
+		"note", "keeps pages in pools; the kernels of Android do so, Linux itself does not",
+		func(h *metrics.HeapTotals) bool { return h.Kind == sim.PooledHeap.String() },
+	},
+}
+
+// printBeyondLinux says which heaps, in any variant, Linux does not have.
+func printBeyondLinux(w io.Writer, r *result.Result) {
+	for _, property := range beyondLinux {
+		var names []string
+		for _, v := range r.Variants {
+			for i := range v.Run.Summary.Heaps {
+				if h := &v.Run.Summary.Heaps[i]; property.has(h) && !slices.Contains(names, h.Name) {
+					names = append(names, h.Name)
+				}
 			}
 		}
+		if len(names) == 0 {
+			continue
+		}
+		for _, line := range wrap(property.label+": heap "+strings.Join(names, ", ")+" "+property.says, 80) {
+			fmt.Fprintln(w, line)
+		}
 	}
-	return names
 }
 
 // printOffline compares what each variant, which has one heap and one client,
