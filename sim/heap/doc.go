@@ -43,10 +43,11 @@
 //
 // Android frees when a CPU is idle; here a free is put off for a time that is
 // configured, and buffers go to the pools in the order in which they were freed.
-// Android's pools have no limit; [PageConfig.Pool] is an addition. Its second heap,
-// system-uncached, shares the pools and is left out, as is that later updates of
-// that branch allocate with __GFP_RETRY_MAYFAIL, so that no process is killed for a
-// buffer. Kernels of Android from 5.15 on free without delay.
+// Android's pools have no limit; [PageConfig.Pool] is an addition. Two things are
+// left out: the heap system-uncached, which shares the pools, and that trees of
+// that branch differ in whether single pages are asked for with
+// __GFP_RETRY_MAYFAIL, whereby no process is killed for a buffer. Later kernels of
+// Android have the pools without the list (the 5.15 one that was read): no delay.
 //
 // # Simplifications
 //

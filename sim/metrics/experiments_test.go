@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"dmasim/mem"
 	"dmasim/sim/metrics"
@@ -207,6 +208,54 @@ func TestPaddingTradeoff(t *testing.T) {
 	}
 	if runs["no-guard"].Summary.Incidents["scribble"] == 0 {
 		t.Error("no scribbles without a guard")
+	}
+}
+
+// TestPooledHeap: the pool spares the second session single pages, loses its pages to
+// the game, and then keeps single pages that the system heap would get rid of. Frees
+// that are put off hold a dozen pictures more.
+func TestPooledHeap(t *testing.T) {
+	runs := experiment(t, "pooled-heap")
+	const session, thumbnails, all = 8, 100, 3*8 + 100
+	for name, want := range map[string]struct {
+		fallbacks uint64
+		file      string
+	}{
+		"system-heap":   {2 * session, "/dev/dma_heap/system"},
+		"pooled":        {session + thumbnails, ""},
+		"frees-put-off": {session + thumbnails, ""},
+	} {
+		h := runs[name].Summary.Heaps[0]
+		if h.Fallbacks != want.fallbacks || h.DeviceFile != want.file {
+			t.Errorf("%s, %q: %d of %d buffers needed smaller blocks, want %d", name, h.DeviceFile, h.Fallbacks, all, want.fallbacks)
+		}
+	}
+	for name, run := range runs {
+		if got := killed(run); got != "" || run.Summary.First != nil {
+			t.Errorf("%s: killed %q, failed %+v", name, got, run.Summary.First)
+		}
+		if peak := run.Summary.Heaps[0].PeakReserved; peak != 96*mem.MiB {
+			t.Errorf("%s: %s at once, want 96MiB", name, peak)
+		}
+	}
+	atOnce, later := runs["pooled"].Summary.Memory, runs["frees-put-off"].Summary.Memory
+	if more := later.PeakDMABuf - atOnce.PeakDMABuf; more < 48*mem.MiB || later.Reclaimed < atOnce.Reclaimed+48*mem.MiB {
+		t.Errorf("frees put off: %s more pinned, %s instead of %s of page cache dropped", more, later.Reclaimed, atOnce.Reclaimed)
+	}
+	// Between the first two sessions, page cache has what the pool does not.
+	cache := func(name string) (most uint64) {
+		for _, s := range runs[name].Memory {
+			if s.At > 8*time.Second && s.At < 13*time.Second {
+				most = max(most, s.PageCache)
+			}
+		}
+		return most
+	}
+	if less := mem.Size(cache("system-heap") - cache("pooled")); less < 90*mem.MiB || less > 100*mem.MiB {
+		t.Errorf("the pool keeps %s from page cache, want 96MiB", less)
+	}
+	if less := mem.Size(cache("system-heap") - cache("small-pool")); less < 30*mem.MiB || less > 34*mem.MiB {
+		t.Errorf("the small pool keeps %s from page cache, want 32MiB", less)
 	}
 }
 

@@ -1,6 +1,7 @@
 package physmem_test
 
 import (
+	"errors"
 	"testing"
 
 	"pgregory.net/rapid"
@@ -305,4 +306,64 @@ func TestCounts(t *testing.T) {
 type fataler interface {
 	Helper()
 	Fatal(...any)
+}
+
+// TestReassign gives a block to another owner, whole, and nothing else.
+func TestReassign(t *testing.T) {
+	m, err := physmem.New(physmem.Config{
+		Page: 4096, Zones: []physmem.Zone{{Name: "Normal", Ranges: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 64 << 20})}},
+		CMA: []physmem.Area{{Name: "reserved", Range: mem.Range{Lo: 32 << 20, Hi: 40 << 20}}},
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	first, _ := m.AddOwner(physmem.OwnerConfig{Name: "first"})
+	second, _ := m.AddOwner(physmem.OwnerConfig{Name: "second"})
+	b, _, err := m.Alloc(physmem.Request{Order: 4, Kind: physmem.DMABuf, Owner: first})
+	if err != nil {
+		t.Fatal(err)
+	}
+	counters := m.Counters()
+	run, _, err := m.AllocContig(0, first, 16, 4)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, wrong := range []struct {
+		block physmem.Block
+		to    physmem.Owner
+		want  error
+	}{
+		{physmem.Block{PFN: b.PFN, Order: 3}, second, physmem.ErrNotAllocated},
+		{physmem.Block{PFN: b.PFN + 1, Order: 0}, second, physmem.ErrNotAllocated},
+		{physmem.Block{PFN: b.PFN + 16, Order: 4}, second, physmem.ErrNotAllocated},
+		{physmem.Block{PFN: 1 << 40}, second, physmem.ErrNotAllocated},
+		{physmem.Block{PFN: run.Lo}, second, physmem.ErrNotAllocated},
+		{b, 99, physmem.ErrOwner},
+	} {
+		if err := m.Reassign(wrong.block, wrong.to); !errors.Is(err, wrong.want) {
+			t.Errorf("%+v to %d: %v, want %v", wrong.block, wrong.to, err, wrong.want)
+		}
+	}
+	if err := m.FreeContig(0, run); err != nil {
+		t.Fatal(err)
+	}
+	for _, owner := range []physmem.Owner{second, 0} {
+		if err := m.Reassign(b, owner); err != nil {
+			t.Fatal(err)
+		}
+		for pfn := b.PFN; pfn < b.PFN+16; pfn++ {
+			if kind, got := m.At(pfn); kind != physmem.DMABuf || got != owner {
+				t.Errorf("page frame %#x: %v of owner %d, want %d", pfn, kind, got, owner)
+			}
+		}
+	}
+	if m.Counters() != counters {
+		t.Errorf("counters %+v, before %+v", m.Counters(), counters)
+	}
+	if err := m.Check(); err != nil {
+		t.Error(err)
+	}
+	if err := m.Free(b); err != nil {
+		t.Error(err)
+	}
 }
