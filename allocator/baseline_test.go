@@ -193,9 +193,6 @@ func benchmarkReplay(b *testing.B, p *placementTrace, newStrategy func() allocat
 func BenchmarkLiveBlocks(b *testing.B) {
 	const granule = 4096
 	for _, name := range churnPolicies() {
-		if name == "random-fit" {
-			continue // what it fails to place costs it a count of all holes
-		}
 		for _, blocks := range []int{1e3, 1e4, 1e5, 1e6} {
 			b.Run(fmt.Sprintf("%s/%d", name, blocks), func(b *testing.B) {
 				arena := mem.Range{Hi: uint64(blocks) * 65 / 2 * granule * 5 / 4}

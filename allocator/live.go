@@ -28,12 +28,12 @@ func (l *liveBlocks) add(addr, size uint64) Block {
 	return Block{Addr: addr, Size: size, Ref: uint64(l.generations[row])<<32 | uint64(row)}
 }
 
-// grow appends a row. The capacity grows by a thirty-second part, because what append
+// grow appends a row. The capacity grows by a sixty-fourth part, because what append
 // leaves unused would be a good part of the memory per block.
 func (l *liveBlocks) grow() {
 	if n := len(l.rows); n == cap(l.rows) {
-		l.rows = append(make([]liveRow, 0, n+n/32+8), l.rows...)
-		l.generations = append(make([]uint32, 0, n+n/32+8), l.generations...)
+		l.rows = append(make([]liveRow, 0, n+n/64+8), l.rows...)
+		l.generations = append(make([]uint32, 0, n+n/64+8), l.generations...)
 	}
 	l.rows = append(l.rows, liveRow{})
 	l.generations = append(l.generations, 0)

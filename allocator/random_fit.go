@@ -11,7 +11,7 @@ import (
 func init() {
 	Register(Spec{
 		Name:    "random-fit",
-		Summary: "any legal place, each as likely as the others; logarithmic in the number of holes where many starts are legal, else linear in those long enough",
+		Summary: "any legal place, each as likely as the others; logarithmic in the number of holes, in the mean",
 		Honours: HonoursAlign | HonoursWindow,
 		Params: []Param{
 			{Name: "seed", Summary: "of the random numbers", Default: 1, Min: 0, Max: math.MaxUint64},
@@ -26,20 +26,27 @@ func init() {
 //
 // A start is drawn from all in the request's window until one is legal, which
 // takes ten draws in the mean where a tenth of them is, each logarithmic in the
-// number of holes. Where a certain number of draws finds none, legal starts are
-// rare: they are counted, in the holes that are long enough, and one is drawn.
-// The latter costs time linear in the number of these holes.
+// number of holes. Where some draws find none, one is drawn from the holes that
+// are long enough, see [holes.Index.Draw]. This fails only where most holes that
+// are long enough for the size have no aligned start, or most that are about as
+// long are a little too short: then legal starts are counted, in time linear in the
+// number of holes that are long enough.
 type randomFit struct {
 	addressOrdered
 	hull mem.Range
 	pcg  rand.PCG
 }
 
-// draws is how often a start is drawn before the legal ones are counted.
-const draws = 64
+const (
+	// blindDraws is how often a start is drawn from all in the window.
+	blindDraws = 16
+	// draws is how often one is drawn from long holes before all are counted.
+	draws = 64
+)
 
 func newRandomFit(cfg Config) (Strategy, error) {
 	f := &randomFit{addressOrdered: newAddressOrdered(cfg), hull: cfg.Usable().Hull()}
+	f.holes.KeepTallies(f.granule)
 	f.pcg.Seed(cfg.Params["seed"], 0)
 	return f, nil
 }
@@ -53,7 +60,7 @@ func (f *randomFit) Alloc(r Request) (Block, bool) {
 	}
 	before := f.pcg // a refused request draws nothing
 	first, count := r.starts(f.hull)
-	for range draws {
+	for range blindDraws {
 		if count == 0 {
 			break
 		}
@@ -62,7 +69,10 @@ func (f *randomFit) Alloc(r Request) (Block, bool) {
 			return f.live.add(start, reserved), true
 		}
 	}
-	start, ok := f.choose(&r, reserved)
+	start, ok, known := f.holes.Draw(holes.Starts{Size: reserved, Align: r.Align, Window: r.window(0)}, draws, f.draw)
+	if !known {
+		start, ok = f.choose(&r, reserved)
+	}
 	if !ok {
 		f.pcg = before
 		return Block{}, false

@@ -13,6 +13,9 @@
 // one as its record of what is free. The best fit of kernel/genalloc has its
 // holes in [Sizes] as well, the same trees in order of size.
 //
+// With tallies of the holes by size, [Index.Draw] returns one of all places for a
+// block at random.
+//
 // Nodes live in two slices and name each other by number: there is nothing for
 // the garbage collector to follow, and freed nodes are used again, so that an
 // operation allocates nothing once the index has needed as many nodes before.

@@ -1,6 +1,9 @@
 package holes
 
-import "fmt"
+import (
+	"fmt"
+	"slices"
+)
 
 // Check returns what is wrong with the shape of the tree.
 func (x *Index) Check() error {
@@ -64,7 +67,40 @@ func (t *tree) check(id uint32, level int, lo, hi uint64) (entries int, largest 
 			entries += e
 		}
 	}
+	if level > 0 && t.tallies != nil {
+		if err := t.checkTallies(level, id); err != nil {
+			return 0, 0, err
+		}
+	}
 	return entries, t.greatest(level, id), nil
+}
+
+// checkTallies counts the holes below an inner node again.
+func (t *tree) checkTallies(level int, id uint32) error {
+	c := t.tallies
+	count, sum := make([]uint32, c.classes), make([]uint64, c.classes)
+	var outside error
+	var walk func(level int, id uint32)
+	walk = func(level int, id uint32) {
+		n := t.node(level, id)
+		for i, e := range n.entry[:n.n] {
+			if level > 0 {
+				walk(level-1, t.inners[id].child[i])
+				continue
+			}
+			class := c.class(e.value)
+			if least := c.smallest(class); e.value < least || c.class(least) != class {
+				outside = fmt.Errorf("class %d of sizes from %d on has %d", class, least, e.value)
+			}
+			count[class]++
+			sum[class] += e.value
+		}
+	}
+	walk(level, id)
+	if kept, bytes := c.of(id); !slices.Equal(kept, count) || !slices.Equal(bytes, sum) {
+		return fmt.Errorf("level %d: tallies %v %v, kept %v %v", level, count, sum, kept, bytes)
+	}
+	return outside
 }
 
 // Check returns what is wrong with the shape of the trees.

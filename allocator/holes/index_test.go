@@ -78,7 +78,9 @@ func TestIndexIsTheNaiveIndex(t *testing.T) {
 			arena = arena.Subtract(mem.NewRangeSet(mem.Range{Lo: base + cuts[i], Hi: base + cuts[i+1]}))
 		}
 		x, n := holes.New(arena), &naive{arena, arena}
-
+		if rapid.Bool().Draw(t, "tallies") {
+			x.KeepTallies(1)
+		}
 		rng := rand.New(rand.NewPCG(rapid.Uint64().Draw(t, "seed"), 1))
 		at := func() uint64 { return base + rng.Uint64N(space+1) }
 		size := func() uint64 { return 1 + rng.Uint64N(12) }
@@ -299,6 +301,7 @@ func TestSteadyStateDoesNotAllocate(t *testing.T) {
 func TestDeepIndex(t *testing.T) {
 	const units = 1 << 16
 	x := holes.New(mem.RangeSet{{Lo: 0, Hi: units}})
+	x.KeepTallies(1)
 	taken := make([]bool, units)
 	rng := rand.New(rand.NewPCG(3, 4))
 	for step := range 12 * units {

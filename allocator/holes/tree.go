@@ -53,6 +53,7 @@ type nodes struct {
 	spareLeaves []uint32
 	spareInners []uint32
 	columns     []column
+	tallies     *tallies // nil: not kept
 }
 
 // path names an entry of the tree: the node on each level and the entry in it

@@ -7,6 +7,7 @@ func (t *tree) replace(p *path, key, value uint64) {
 	was := l.entry[p.slot[0]].value
 	l.entry[p.slot[0]] = entry{key, value}
 	t.settle(p, was, value)
+	t.recount(p, was, value)
 }
 
 // settle carries a change of the value at p from was to now up to the root.
@@ -70,6 +71,8 @@ func (t *tree) cut(p *path, low, high entry) {
 	l.open(int(p.slot[0])+1, high)
 	t.entries++
 	t.settle(p, was, max(low.value, high.value))
+	t.recount(p, was, low.value)
+	t.count(p, high.value)
 }
 
 // insert puts an entry behind p, in the same leaf, and leads p to it.
@@ -82,6 +85,7 @@ func (t *tree) insert(p *path, key, value uint64) {
 	t.entries++
 	t.settle(p, 0, value)
 	t.raiseColumns(p)
+	t.count(p, value)
 }
 
 // remove takes out the entry at p, and ends the use of p.
@@ -91,6 +95,7 @@ func (t *tree) remove(p *path) {
 	l.close(int(p.slot[0]))
 	t.entries--
 	t.settle(p, was, 0)
+	t.uncount(p, was)
 	if l.n < sparse && t.height > 0 {
 		t.join(p, 0)
 	}
@@ -227,6 +232,7 @@ func (t *tree) grow(p *path) {
 	t.root = root
 	t.height++
 	p.node[t.height], p.slot[t.height] = root, 0
+	t.tally(t.height, root)
 }
 
 // join ends the sparseness of the node of p on a level below the root: with a
@@ -272,6 +278,8 @@ func (t *nodes) divide(level int, left, right uint32, n int) {
 	}
 	spread(&a.entry, &b.entry, a.n, b.n, n, absent)
 	a.n, b.n = n, a.n+b.n-n
+	t.tally(level, left)
+	t.tally(level, right)
 }
 
 // spread moves elements between the n of a and the m of b that follow them, so
@@ -336,6 +344,9 @@ func (t *nodes) newNode(level int) uint32 {
 		c := &t.columns[i]
 		c.longest = append(roomy(c.longest), [width]uint64{})
 	}
+	if t.tallies != nil {
+		t.tallies.grow(len(t.inners))
+	}
 	return uint32(len(t.inners) - 1)
 }
 
@@ -393,6 +404,9 @@ func (t *tree) build(n int, at func(int) entry) {
 		t.inners[t.root].unbound()
 	}
 	t.most = t.greatest(t.height, t.root)
+	if t.tallies != nil {
+		t.tallyAll(t.height, t.root)
+	}
 }
 
 // nodesFor returns how many nodes build spreads a level's entries over, so
