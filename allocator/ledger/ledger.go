@@ -173,6 +173,9 @@ func (l *Ledger) Capacity() uint64 { return l.capacity }
 // FreeBytes returns the capacity less the reserved bytes.
 func (l *Ledger) FreeBytes() uint64 { return l.capacity - min(l.total.Reserved, l.capacity) }
 
+// Usage returns what all live blocks have together.
+func (l *Ledger) Usage() Usage { return l.total }
+
 // Reserved returns the bytes that the live blocks hold.
 func (l *Ledger) Reserved() uint64 { return l.total.Reserved }
 

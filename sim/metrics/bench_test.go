@@ -107,16 +107,17 @@ func BenchmarkTransfers(b *testing.B) {
 		b.Run(v.Name, func(b *testing.B) {
 			b.ReportAllocs()
 			var events uint64
+			var took time.Duration
 			for b.Loop() {
 				cfg, err := v.Build(1)
 				if err != nil {
 					b.Fatal(err)
 				}
 				var n counter
-				measure(b, cfg, &n)
+				took += timed(b, func() { measure(b, cfg, &n) })
 				events = n.events
 			}
-			reportEvents(b, events)
+			reportEvents(b, events, took)
 		})
 	}
 }
