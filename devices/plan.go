@@ -100,9 +100,16 @@ func (p *Plan) order(size uint64) int {
 // roundUp returns n rounded up to a multiple of unit, or false if that does not
 // fit in 64 bits. A unit of 0 means 1.
 func roundUp(n, unit uint64) (uint64, bool) {
-	if unit <= 1 || n%unit == 0 {
+	if unit <= 1 {
 		return n, true
 	}
-	up, over := bits.Add64(n, unit-n%unit, 0)
+	rest := n & (unit - 1)
+	if unit&(unit-1) != 0 {
+		rest = n % unit
+	}
+	if rest == 0 {
+		return n, true
+	}
+	up, over := bits.Add64(n, unit-rest, 0)
 	return up, over == 0
 }

@@ -85,25 +85,32 @@ func (s *Simulation) paged(from int32) *heap.Pages {
 	return s.pages[from]
 }
 
+// placeFor asks a heap for a buffer of a process, whose memory its pages are.
+func (s *Simulation) placeFor(p *process, from int32, size uint64) (heap.Buffer, *ledger.Diagnosis) {
+	if h := s.paged(from); h != nil && !s.limited(p.client, from, size) {
+		return s.placePages(h, p.client, p.owner, from, size)
+	}
+	return s.place(p.client, from, &s.cfg.Clients[p.client], size, 0, 0)
+}
+
 // placePages asks a heap that takes pages for a buffer.
-func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (live, ledger.Diagnosis) {
+func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (heap.Buffer, *ledger.Diagnosis) {
 	buffer, failure, err := h.Alloc(client, owner, size)
 	if err != nil && s.broken == nil {
 		s.broken = err
 	}
 	if failure.Cause == allocator.None && err == nil {
-		return live{Buffer: buffer, heap: from, input: -1}, ledger.Diagnosis{}
+		return buffer, &served
 	}
-	d := s.state(from, size)
-	d.Cause = failure.Cause
+	d := s.failed(from, size, failure.Cause)
 	if failure.Killed { // and its memory freed since
-		d = s.atKill
+		*d = s.atKill
 		d.Size = size
 	}
 	if failure.Deadlock {
 		s.panicked()
 	}
-	return live{}, d
+	return heap.Buffer{}, d
 }
 
 // panicked stops the machine: memory ran out, and nobody was left to kill.
@@ -135,9 +142,8 @@ func (s *Simulation) outOfMemory(report physmem.OutOfMemory) {
 		Kind: OutOfMemory, Actor: requester, Victim: victim.name,
 		Detail: fmt.Sprintf("killed for its %s; dma-bufs pinned %s, in nobody's accounting", mem.Size(own).Short(), mem.Size(report.Unexplained*page).Short()),
 	})
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: Kill, Client: victim.client, Heap: -1, Size: own, Pinned: report.Unexplained * page,
-	}
+	e := s.next(Kill, victim.client, -1)
+	e.Size, e.Pinned = own, report.Unexplained*page
 	s.emit()
 	s.end(index)
 	if err := s.reap(); err != nil && s.broken == nil {

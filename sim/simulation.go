@@ -38,7 +38,8 @@ type Simulation struct {
 	observers []Observer
 	now       time.Duration
 	event     Event
-	broken    error // the first invariant that an event broke
+	diagnosis ledger.Diagnosis // of what failed last
+	broken    error            // the first invariant that an event broke
 
 	// What follows is of processes and transfers; without any, kernel is nil.
 	kernel          *dmabuf.System
@@ -100,11 +101,11 @@ type live struct {
 // input is a source with the operation it offers next.
 type input struct {
 	Input
-	index   int32
-	names   names
-	next    workloads.Op
-	more    bool
-	outcome workloads.Outcome
+	index int32
+	names names
+	next  *workloads.Op     // that of offer
+	offer workloads.Outcome // the operation that comes next, and then what became of it
+	more  bool
 }
 
 // New makes a simulation with every heap empty. Every index in cfg must be
@@ -126,7 +127,9 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.heaps = append(s.heaps, made)
 	}
 	for _, in := range cfg.Inputs {
-		s.inputs = append(s.inputs, &input{Input: in, index: int32(len(s.inputs))})
+		made := &input{Input: in, index: int32(len(s.inputs))}
+		made.next = &made.offer.Op
+		s.inputs = append(s.inputs, made)
 	}
 	if err := s.startMachine(); err != nil {
 		return nil, err
@@ -205,10 +208,8 @@ func (s *Simulation) step() (done bool, err error) {
 		return true, nil
 	}
 	s.advance(in.next.At)
-	cause, err := s.do(in)
-	if err == nil {
-		in.outcome = workloads.Outcome{Op: in.next, Cause: cause}
-		err = in.pull(&in.outcome)
+	if in.offer.Cause, err = s.do(in); err == nil {
+		err = in.pull(&in.offer)
 	}
 	return false, err
 }
@@ -231,7 +232,7 @@ func (s *Simulation) earliest() *input {
 // pull asks the source for its next operation.
 func (in *input) pull(last *workloads.Outcome) error {
 	before := in.next.At
-	in.next, in.more = in.Source.Next(last)
+	in.offer.Op, in.more = in.Source.Next(last)
 	if !in.more {
 		if err := in.Source.Err(); err != nil {
 			return fmt.Errorf("workload %s: %w", in.Name, err)
@@ -268,7 +269,7 @@ func (s *Simulation) advance(to time.Duration) {
 
 // do executes the operation that in offers.
 func (s *Simulation) do(in *input) (allocator.Cause, error) {
-	op := &in.next
+	op := in.next
 	if op.Kind == workloads.Alloc {
 		return s.alloc(in, op)
 	}
@@ -326,22 +327,22 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
 	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align, op.Limit)
-	cause := diagnosis.Cause
-	if cause != allocator.None {
+	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+		s.announceAlloc(number, int32(client.Heap), op.Size, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
-	made.input, made.name, made.timed = in.index, op.Buffer, !named
-	slot := s.keep(made)
+	slot := s.keep(made, int32(client.Heap))
+	b := &s.buffers[slot]
+	b.input, b.name, b.timed = in.index, op.Buffer, !named
 	if named {
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+	s.announceAlloc(number, int32(client.Heap), op.Size, &b.Buffer, diagnosis)
 	if len(client.Transfers) > 0 {
 		s.openShare(slot, number)
 	}
@@ -349,28 +350,24 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 }
 
 // place asks a heap for a buffer. Heaps that take pages know a size alone.
-func (s *Simulation) place(owner int, from int32, client *Client, size, align, limit uint64) (live, ledger.Diagnosis) {
+func (s *Simulation) place(owner int, from int32, client *Client, size, align, limit uint64) (heap.Buffer, *ledger.Diagnosis) {
 	if s.limited(owner, from, size) {
-		d := s.state(from, size)
-		d.Cause = allocator.Limit
-		return live{}, d
+		return heap.Buffer{}, s.failed(from, size, allocator.Limit)
 	}
 	if h := s.paged(from); h != nil {
 		return s.placePages(h, owner, s.owners[owner], from, size)
 	}
-	buffer, diagnosis := s.heaps[from].Alloc(heap.Request{
+	return s.heaps[from].Alloc(heap.Request{
 		Owner: owner, Plan: client.Plan, Placement: client.Placement, Payload: size, Align: align, Limit: limit,
 	})
-	return live{Buffer: buffer, heap: from, input: -1}, diagnosis
 }
 
 // keep puts a buffer into a slot. Its number is that of the next event.
-func (s *Simulation) keep(b live) uint32 {
-	b.number = s.event.Number + 1
+func (s *Simulation) keep(b heap.Buffer, from int32) uint32 {
 	slot := take(&s.buffers, &s.freeSlots)
-	s.buffers[slot] = b
+	s.buffers[slot] = live{Buffer: b, heap: from, input: -1, number: s.event.Number + 1}
 	if s.kernel != nil {
-		if s.paged(b.heap) == nil { // page frames know who is there
+		if s.paged(from) == nil { // page frames know who is there
 			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
 		}
 		if len(s.orphans) > 0 {
@@ -380,11 +377,9 @@ func (s *Simulation) keep(b live) uint32 {
 	return slot
 }
 
-func (s *Simulation) announceAlloc(client int, from int32, size uint64, b heap.Buffer, d ledger.Diagnosis) {
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: Alloc, Client: client, Heap: int(from),
-		Size: size, Buffer: b, Diagnosis: d,
-	}
+func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.Buffer, d *ledger.Diagnosis) {
+	e := s.next(Alloc, client, int(from))
+	e.Size, e.Buffer, e.Diagnosis = size, b, d
 	s.emit()
 }
 
@@ -397,12 +392,11 @@ func (s *Simulation) free(slot uint32) error {
 	if b.input >= 0 && !b.timed {
 		s.inputs[b.input].names.set(b.name, unknownName)
 	}
-	event := Event{At: s.now, Kind: Free, Client: b.Owner, Heap: int(b.heap), Size: b.Payload, Buffer: b.Buffer}
 	if err := s.giveBack(slot); err != nil {
 		return err
 	}
-	event.Number = s.event.Number + 1
-	s.event = event
+	e := s.next(Free, b.Owner, int(b.heap))
+	e.Size, e.Buffer = b.Payload, &b.Buffer // still there: nothing took the slot since
 	s.emit()
 	return s.broken
 }

@@ -3,6 +3,7 @@ package sim
 import (
 	"fmt"
 
+	"dmasim/allocator"
 	"dmasim/allocator/kernel/buddy"
 	"dmasim/allocator/ledger"
 	"dmasim/devices"
@@ -121,8 +122,16 @@ func (s *Simulation) reap() error {
 // incident emits something that went wrong.
 func (s *Simulation) incident(report IncidentReport) {
 	report.At = s.now
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: Incident, Client: -1, Heap: -1, Incident: &report}
+	s.next(Incident, -1, -1).Incident = &report
 	s.emit()
+}
+
+// failed describes a request that failed without its heap having been asked. What
+// it returns is good until the next failure.
+func (s *Simulation) failed(from int32, size uint64, cause allocator.Cause) *ledger.Diagnosis {
+	s.diagnosis = s.state(from, size)
+	s.diagnosis.Cause = cause
+	return &s.diagnosis
 }
 
 // state describes a heap for a request that it never saw.

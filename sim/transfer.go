@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"dmasim/allocator/ledger"
 	"dmasim/sim/dmabuf"
 	"dmasim/workloads/program"
 )
@@ -82,10 +83,8 @@ func (s *Simulation) attach(pid dmabuf.PID, fd dmabuf.FD, device, client int32) 
 func (s *Simulation) announce(kind Kind, number uint32) dmabuf.Errno {
 	a := &s.attachments[number]
 	b := &s.buffers[a.slot]
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: int(a.client), Heap: int(b.heap),
-		Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
-	}
+	e := s.next(kind, int(a.client), int(b.heap))
+	e.Device, e.Size, e.Buffer = int(a.device), b.Payload, &b.Buffer
 	s.emit()
 	return dmabuf.OK
 }
@@ -96,11 +95,9 @@ func (s *Simulation) mapFor(number uint32) (ok bool, errno dmabuf.Errno) {
 	a := &s.attachments[number]
 	if cause := s.judge(a); cause != 0 {
 		b := &s.buffers[a.slot]
-		s.event = Event{
-			Number: s.event.Number + 1, At: s.now, Kind: Map, Client: int(a.client), Heap: int(b.heap),
-			Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
-		}
-		s.event.Diagnosis.Cause, s.event.Diagnosis.Size = cause, b.Block.Size
+		s.diagnosis = ledger.Diagnosis{Cause: cause, Size: b.Block.Size}
+		e := s.next(Map, int(a.client), int(b.heap))
+		e.Device, e.Size, e.Buffer, e.Diagnosis = int(a.device), b.Payload, &b.Buffer, &s.diagnosis
 		s.emit()
 		return false, dmabuf.OK
 	}
@@ -226,10 +223,8 @@ func (s *Simulation) begin(t *transfer) {
 
 func (s *Simulation) announceTransfer(kind Kind, t *transfer) {
 	b := &s.buffers[t.slot]
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: b.Owner, Heap: int(b.heap),
-		Device: int(t.device), Size: t.size, Buffer: b.Buffer, Since: t.begun,
-	}
+	e := s.next(kind, b.Owner, int(b.heap))
+	e.Device, e.Size, e.Buffer, e.Since = int(t.device), t.size, &b.Buffer, t.begun
 	s.emit()
 }
 

@@ -30,7 +30,8 @@ type Heap struct {
 	Ledger   *ledger.Ledger
 	strategy allocator.Strategy
 	honours  allocator.Honours
-	broken   error // the first placement that broke its request
+	failure  ledger.Diagnosis // of what failed last
+	broken   error            // the first placement that broke its request
 }
 
 // New makes a heap whose whole arena is free.
@@ -81,8 +82,8 @@ type Request struct {
 // devices cannot use, because the strategy was not told of them or does not
 // honour everything, is found out when they map the buffer: the cause is
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
-// windows.
-func (h *Heap) Alloc(r Request) (Buffer, ledger.Diagnosis) {
+// windows. The diagnosis is for reading, and good until the next failure.
+func (h *Heap) Alloc(r Request) (Buffer, *ledger.Diagnosis) {
 	req, waste := h.request(r.Plan, r.Payload)
 	possible := r.Align <= 1 || req.AlignTo(r.Align)
 	req.Dir = r.Placement
@@ -103,17 +104,20 @@ func (h *Heap) Alloc(r Request) (Buffer, ledger.Diagnosis) {
 		h.broken = h.verify(req, block)
 	}
 	if !h.usable(&r, &req, block) {
-		diagnosis := h.Ledger.Diagnose(req)
-		diagnosis.Cause = allocator.Unreachable
+		h.failure = h.Ledger.Diagnose(req)
+		h.failure.Cause = allocator.Unreachable
 		h.mustFree(block)
-		return Buffer{}, diagnosis
+		return Buffer{}, &h.failure
 	}
 	waste.Allocator = block.Size - req.Size
 	return Buffer{
 		Block: block, Owner: r.Owner, Payload: r.Payload, Waste: waste,
 		handle: h.Ledger.Alloc(block, r.Payload, r.Owner),
-	}, ledger.Diagnosis{}
+	}, &served
 }
+
+// served is the diagnosis of requests that were served. Nobody writes to it.
+var served ledger.Diagnosis
 
 // limit makes req end at most bytes behind the start of the arena.
 func (h *Heap) limit(req *allocator.Request, bytes uint64) {
@@ -133,20 +137,19 @@ func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block)
 }
 
 // diagnose says why req failed. Starts off the granule are no places.
-func (h *Heap) diagnose(req allocator.Request) ledger.Diagnosis {
+func (h *Heap) diagnose(req allocator.Request) *ledger.Diagnosis {
 	if !req.AlignTo(h.Granule) {
 		return h.misaligned(req)
 	}
-	return h.Ledger.Diagnose(req)
+	h.failure = h.Ledger.Diagnose(req)
+	return &h.failure
 }
 
 // misaligned is the diagnosis of a request that no address is aligned for.
-func (h *Heap) misaligned(req allocator.Request) ledger.Diagnosis {
-	d := h.Ledger.Diagnose(req)
-	if d.Cause > allocator.Alignment {
-		d.Cause = allocator.Alignment
-	}
-	return d
+func (h *Heap) misaligned(req allocator.Request) *ledger.Diagnosis {
+	h.failure = h.Ledger.Diagnose(req)
+	h.failure.Cause = min(h.failure.Cause, allocator.Alignment)
+	return &h.failure
 }
 
 // demands are the parts of a request by which devices make themselves heard.

@@ -175,7 +175,7 @@ func (c *Collector) countFailure(m *heapMeter, e *sim.Event) {
 }
 
 func (c *Collector) failure(e *sim.Event) Failure {
-	d := &e.Diagnosis
+	d := e.Diagnosis
 	m := c.heaps[e.Heap]
 	var polluted uint64
 	if w := m.demand[e.Client]; w >= 0 && m.heap != nil {
