@@ -94,7 +94,9 @@ type PlacementReader struct {
 
 	in     *bufio.Reader
 	text   bool
-	record int // bytes per record; 0 for text
+	record int    // bytes per record; 0 for text
+	ahead  []byte // whole records in the buffer of in
+	taken  int    // bytes to discard once ahead is used up
 	read   uint64
 	live   slotSet
 	err    error
@@ -175,10 +177,15 @@ func (t *PlacementReader) Next() (Placement, bool) {
 	}
 	var p Placement
 	var err error
-	if t.text {
+	switch {
+	case t.text:
 		p, err = t.nextLine()
-	} else {
-		p, err = t.nextRecord()
+	case len(t.ahead) > 0:
+		p = t.parseRecord()
+	default:
+		if err = t.readAhead(); err == nil {
+			p = t.parseRecord()
+		}
 	}
 	if err == nil {
 		err = t.check(&p)
@@ -206,21 +213,36 @@ func (t *PlacementReader) fail(err error) error {
 	return &PlacementError{Text: t.text, Position: t.read, Err: err}
 }
 
-// nextRecord returns io.EOF at the end, and ErrPlacementTooLong if that is not
-// the end of the input as well.
-func (t *PlacementReader) nextRecord() (Placement, error) {
+// readAhead makes ahead hold at least one record. It returns io.EOF at the end, and
+// ErrPlacementTooLong if that is not the end of the input as well.
+func (t *PlacementReader) readAhead() error {
+	if _, err := t.in.Discard(t.taken); err != nil {
+		return err
+	}
+	t.taken = 0
 	if t.read == t.Header.Records {
 		if _, err := t.in.ReadByte(); err != nil {
-			return Placement{}, err
+			return err
 		}
 		t.read++
-		return Placement{}, ErrPlacementTooLong
+		return ErrPlacementTooLong
 	}
+	records := min(t.Header.Records-t.read, uint64(placementBuffer/t.record))
+	raw, err := t.in.Peek(int(records) * t.record)
+	whole := len(raw) / t.record * t.record
+	if whole == 0 {
+		t.read++
+		return torn(err)
+	}
+	t.ahead, t.taken = raw[:whole], whole
+	return nil
+}
+
+// parseRecord takes the first record of ahead.
+func (t *PlacementReader) parseRecord() Placement {
+	raw := t.ahead[:t.record]
+	t.ahead = t.ahead[t.record:]
 	t.read++
-	raw, err := t.in.Peek(t.record)
-	if err != nil {
-		return Placement{}, torn(err)
-	}
 	slot := binary.LittleEndian.Uint32(raw)
 	p := Placement{
 		Free:  slot>>31 != 0,
@@ -231,8 +253,7 @@ func (t *PlacementReader) nextRecord() (Placement, error) {
 	if len(raw) == 16 {
 		p.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * t.Header.Unit
 	}
-	_, err = t.in.Discard(len(raw))
-	return p, err
+	return p
 }
 
 // nextLine returns the next line that holds a record.
