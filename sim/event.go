@@ -54,11 +54,12 @@ var (
 // next makes the simulation's event the one after the last, of this kind and with
 // nothing else set. Whoever has filled it in emits it.
 func (s *Simulation) next(kind Kind, client, heap int) *Event {
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: client, Heap: heap,
-		Buffer: &noBuffer, Diagnosis: &served,
-	}
-	return &s.event
+	e := &s.event // field by field: a whole Event that is copied waits for its parts
+	e.Number++
+	e.At, e.Kind, e.Client, e.Heap = s.now, kind, client, heap
+	e.Size, e.Device, e.Since, e.Pinned = 0, 0, 0, 0
+	e.Buffer, e.Diagnosis, e.Incident = &noBuffer, &served, nil
+	return e
 }
 
 // Observer watches a simulation. It must not keep the event, nor what the event

@@ -86,23 +86,26 @@ func (s *Simulation) paged(from int32) *heap.Pages {
 }
 
 // placeFor asks a heap for a buffer of a process, whose memory its pages are.
-func (s *Simulation) placeFor(p *process, from int32, size uint64) (heap.Buffer, *ledger.Diagnosis) {
+func (s *Simulation) placeFor(p *process, from int32, size uint64) (slot uint32, d *ledger.Diagnosis) {
 	if h := s.paged(from); h != nil && !s.limited(p.client, from, size) {
 		return s.placePages(h, p.client, p.owner, from, size)
 	}
-	return s.place(p.client, from, &s.cfg.Clients[p.client], size, 0, 0)
+	c := &s.cfg.Clients[p.client]
+	return s.place(from, &heap.Request{Owner: p.client, Plan: c.Plan, Placement: c.Placement, Payload: size})
 }
 
 // placePages asks a heap that takes pages for a buffer.
-func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (heap.Buffer, *ledger.Diagnosis) {
+func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (slot uint32, d *ledger.Diagnosis) {
 	buffer, failure, err := h.Alloc(client, owner, size)
 	if err != nil && s.broken == nil {
 		s.broken = err
 	}
 	if failure.Cause == allocator.None && err == nil {
-		return buffer, &served
+		slot = take(&s.buffers, &s.freeSlots)
+		s.buffers[slot] = live{Buffer: buffer, heap: from, input: -1}
+		return slot, &served
 	}
-	d := s.failed(from, size, failure.Cause)
+	d = s.failed(from, size, failure.Cause)
 	if failure.Killed { // and its memory freed since
 		*d = s.atKill
 		d.Size = size
@@ -110,7 +113,7 @@ func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, 
 	if failure.Deadlock {
 		s.panicked()
 	}
-	return heap.Buffer{}, d
+	return 0, d
 }
 
 // panicked stops the machine: memory ran out, and nobody was left to kill.

@@ -326,13 +326,13 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	if step.Size == 0 {
 		return s.done(p, step, dmabuf.EINVAL)
 	}
-	made, diagnosis := s.placeFor(p, heap, step.Size)
+	slot, diagnosis := s.placeFor(p, heap, step.Size)
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {
 		s.announceAlloc(p.client, heap, step.Size, &noBuffer, diagnosis)
 		return false
 	}
-	slot := s.keep(made, heap)
+	s.keep(slot)
 	id, fd, errno := s.kernel.Export(p.pid, step.Size, step.CloExec)
 	if errno != dmabuf.OK {
 		s.giveBack(slot)
@@ -497,7 +497,7 @@ func (s *Simulation) accessCPU(p *process, step *program.Step) bool {
 	e.Size, e.Buffer = b.Payload, &b.Buffer
 	s.emit()
 	report := IncidentReport{Actor: p.name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name}
-	if b.writing > 0 || (step.Verb == program.Write && b.reading > 0) {
+	if u := &s.uses[slot]; u.writing > 0 || (step.Verb == program.Write && u.reading > 0) {
 		report.Kind, report.Detail = Race, "the CPU used the buffer while a transfer of it was not over"
 		s.incident(report)
 	}

@@ -43,6 +43,7 @@ type Simulation struct {
 
 	// What follows is of processes and transfers; without any, kernel is nil.
 	kernel          *dmabuf.System
+	uses            []use    // by slot
 	slotOf          []uint32 // by dmabuf.Buffer
 	drivers         []dmabuf.PID
 	processes       []process
@@ -85,11 +86,13 @@ type Simulation struct {
 type live struct {
 	heap.Buffer
 	heap   int32
-	input  int32
-	name   uint64
-	timed  bool   // ends by itself; the source has no name for it
+	input  int32  // whose source knows it by its name; -1: none does, it ends by itself
+	name   uint64 // there
 	number uint64 // of the event that allocated it
+}
 
+// use is what processes and devices have of the buffer in a slot.
+type use struct {
 	dmabuf    dmabuf.Buffer
 	shared    bool   // a dmabuf.Buffer stands for it, whose last reference frees it
 	share     uint32 // of a client with transfers: what its drivers have
@@ -289,7 +292,7 @@ func (s *Simulation) happen(d due) error {
 	var err error
 	switch d.what {
 	case departure:
-		if s.buffers[d.index].shared {
+		if s.kernel != nil && s.uses[d.index].shared {
 			s.closeShare(d.index)
 			err = s.reap()
 		} else {
@@ -326,7 +329,10 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align, op.Limit)
+	request := heap.Request{
+		Owner: number, Plan: client.Plan, Placement: client.Placement, Payload: op.Size, Align: op.Align, Limit: op.Limit,
+	}
+	slot, diagnosis := s.place(int32(client.Heap), &request)
 	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
@@ -334,10 +340,10 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		s.announceAlloc(number, int32(client.Heap), op.Size, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
-	slot := s.keep(made, int32(client.Heap))
+	s.keep(slot)
 	b := &s.buffers[slot]
-	b.input, b.name, b.timed = in.index, op.Buffer, !named
 	if named {
+		b.input, b.name = in.index, op.Buffer
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
@@ -349,32 +355,42 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	return allocator.None, s.broken
 }
 
-// place asks a heap for a buffer. Heaps that take pages know a size alone.
-func (s *Simulation) place(owner int, from int32, client *Client, size, align, limit uint64) (heap.Buffer, *ledger.Diagnosis) {
-	if s.limited(owner, from, size) {
-		return heap.Buffer{}, s.failed(from, size, allocator.Limit)
+// place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
+// know a size alone.
+func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
+	if s.limited(r.Owner, from, r.Payload) {
+		return 0, s.failed(from, r.Payload, allocator.Limit)
 	}
 	if h := s.paged(from); h != nil {
-		return s.placePages(h, owner, s.owners[owner], from, size)
+		return s.placePages(h, r.Owner, s.owners[r.Owner], from, r.Payload)
 	}
-	return s.heaps[from].Alloc(heap.Request{
-		Owner: owner, Plan: client.Plan, Placement: client.Placement, Payload: size, Align: align, Limit: limit,
-	})
+	slot = take(&s.buffers, &s.freeSlots)
+	b := &s.buffers[slot]
+	d = s.heaps[from].Alloc(r, &b.Buffer)
+	b.heap, b.input = from, -1
+	if d.Cause != allocator.None {
+		s.freeSlots = append(s.freeSlots, slot)
+	}
+	return slot, d
 }
 
-// keep puts a buffer into a slot. Its number is that of the next event.
-func (s *Simulation) keep(b heap.Buffer, from int32) uint32 {
-	slot := take(&s.buffers, &s.freeSlots)
-	s.buffers[slot] = live{Buffer: b, heap: from, input: -1, number: s.event.Number + 1}
+// keep takes note of the new buffer in a slot. Its number is that of the next
+// event.
+func (s *Simulation) keep(slot uint32) {
+	b := &s.buffers[slot]
+	b.number = s.event.Number + 1
 	if s.kernel != nil {
-		if s.paged(from) == nil { // page frames know who is there
+		if int(slot) >= len(s.uses) {
+			s.uses = append(s.uses, use{})
+		}
+		s.uses[slot] = use{}
+		if s.paged(b.heap) == nil { // page frames know who is there
 			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
 		}
 		if len(s.orphans) > 0 {
 			s.overrun(slot)
 		}
 	}
-	return slot
 }
 
 func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.Buffer, d *ledger.Diagnosis) {
@@ -386,10 +402,10 @@ func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.
 // free gives a buffer back whose last user is gone.
 func (s *Simulation) free(slot uint32) error {
 	b := &s.buffers[slot]
-	if b.transfers > 0 {
+	if s.kernel != nil && s.uses[slot].transfers > 0 {
 		s.orphaned(slot)
 	}
-	if b.input >= 0 && !b.timed {
+	if b.input >= 0 {
 		s.inputs[b.input].names.set(b.name, unknownName)
 	}
 	if err := s.giveBack(slot); err != nil {

@@ -64,7 +64,7 @@ func (s *Simulation) openShare(slot uint32, client int) {
 	id, fd, _ := s.kernel.Export(s.drivers[client], s.buffers[slot].Payload, true)
 	s.share(slot, id)
 	number := take(&s.shares, &s.freeShares)
-	s.buffers[slot].share = number
+	s.uses[slot].share = number
 	shared := &s.shares[number]
 	shared.fd, shared.attached = fd, shared.attached[:0]
 	for _, device := range c.Devices {
@@ -85,11 +85,12 @@ func (s *Simulation) openShare(slot uint32, client int) {
 // when the transfers are over.
 func (s *Simulation) closeShare(slot uint32) {
 	b := &s.buffers[slot]
-	shared := &s.shares[b.share]
+	number := s.uses[slot].share
+	shared := &s.shares[number]
 	for _, a := range shared.attached {
 		s.letGo(a)
 	}
-	s.freeShares = append(s.freeShares, b.share)
+	s.freeShares = append(s.freeShares, number)
 	s.kernel.Close(s.drivers[b.Owner], shared.fd)
 }
 
@@ -99,8 +100,8 @@ func (s *Simulation) share(slot uint32, id dmabuf.Buffer) {
 		s.slotOf = append(s.slotOf, 0)
 	}
 	s.slotOf[id] = slot
-	b := &s.buffers[slot]
-	b.dmabuf, b.shared = id, true
+	u := &s.uses[slot]
+	u.dmabuf, u.shared = id, true
 }
 
 // reap frees the buffers whose last reference is gone, and reports what made the

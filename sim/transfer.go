@@ -152,22 +152,22 @@ func (s *Simulation) submit(on uint32, access program.Access, size uint64, lengt
 		device: device, attachment: on, slot: a.slot, access: access, unfenced: unfenced,
 		size: size, time: length, fence: dmabuf.NoFence,
 	}
-	b := &s.buffers[a.slot]
-	b.transfers++
+	u := &s.uses[a.slot]
+	u.transfers++
 	if !unfenced {
 		a.pending++
 		needs, usage := dmabuf.Write, dmabuf.Read
 		if access&program.WriteOnly != 0 {
 			needs, usage = dmabuf.Read, dmabuf.Write
 		}
-		s.fences = s.kernel.Unsignalled(s.fences[:0], b.dmabuf, needs)
+		s.fences = s.kernel.Unsignalled(s.fences[:0], u.dmabuf, needs)
 		for _, f := range s.fences {
 			if s.kernel.ContextOf(f) != e.context && s.kernel.Await(f, transferToken(number)) {
 				t.waits++
 			}
 		}
 		t.fence = s.kernel.NewFence(e.context)
-		s.kernel.AddFence(b.dmabuf, t.fence, usage)
+		s.kernel.AddFence(u.dmabuf, t.fence, usage)
 	}
 	e.queue = append(e.queue, number)
 	s.startNext(device)
@@ -201,16 +201,17 @@ func (s *Simulation) begin(t *transfer) {
 	b := &s.buffers[t.slot]
 	s.announceTransfer(Start, t)
 	writes := t.access&program.WriteOnly != 0
-	if b.writing > 0 || (writes && b.reading > 0) {
+	u := &s.uses[t.slot]
+	if u.writing > 0 || (writes && u.reading > 0) {
 		s.incident(IncidentReport{
 			Kind: Race, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
 			Detail: "another transfer of the buffer was not over",
 		})
 	}
 	if writes {
-		b.writing++
+		u.writing++
 	} else {
-		b.reading++
+		u.reading++
 	}
 	if !t.detached && s.kernel.DeviceAccess(s.attachments[t.attachment].id, dmabuf.Access(t.access)) {
 		s.incident(IncidentReport{
@@ -235,12 +236,12 @@ func (s *Simulation) finish(number uint32) error {
 	device := t.device
 	e := &s.engines[device]
 	if t.orphan == nil {
-		b := &s.buffers[t.slot]
-		b.transfers--
+		u := &s.uses[t.slot]
+		u.transfers--
 		if t.access&program.WriteOnly != 0 {
-			b.writing--
+			u.writing--
 		} else {
-			b.reading--
+			u.reading--
 		}
 		s.announceTransfer(End, t)
 	} else {

@@ -111,7 +111,7 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	}
 	l.states[h] = live | noted
 	e := &l.blocks[h]
-	*e = block{lo: b.Addr, size: b.Size, requested: requested, owner: int32(owner)}
+	e.lo, e.size, e.requested, e.owner = b.Addr, b.Size, requested, int32(owner)
 	l.current = false
 
 	l.total.add(e)

@@ -77,14 +77,15 @@ type Request struct {
 	Align, Limit uint64
 }
 
-// Alloc places a buffer. The cause is allocator.None where it was served;
-// otherwise the diagnosis says why not, and nothing changed. A place that the
+// Alloc places a buffer and describes it in b. The cause is allocator.None where
+// it was served; otherwise the diagnosis says why not, and nothing changed. A place that the
 // devices cannot use, because the strategy was not told of them or does not
 // honour everything, is found out when they map the buffer: the cause is
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
 // windows. The diagnosis is for reading, and good until the next failure.
-func (h *Heap) Alloc(r Request) (Buffer, *ledger.Diagnosis) {
-	req, waste := h.request(r.Plan, r.Payload)
+func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
+	var req allocator.Request
+	waste := h.request(&req, r.Plan, r.Payload)
 	possible := r.Align <= 1 || req.AlignTo(r.Align)
 	req.Dir = r.Placement
 	if r.Placement == allocator.Natural {
@@ -94,26 +95,25 @@ func (h *Heap) Alloc(r Request) (Buffer, *ledger.Diagnosis) {
 		h.limit(&req, r.Limit)
 	}
 	if !possible {
-		return Buffer{}, h.misaligned(req)
+		return h.misaligned(req)
 	}
 	block, ok := h.strategy.Alloc(req)
 	if !ok {
-		return Buffer{}, h.diagnose(req)
+		return h.diagnose(req)
 	}
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.usable(&r, &req, block) {
+	if !h.usable(r, &req, block) {
 		h.failure = h.Ledger.Diagnose(req)
 		h.failure.Cause = allocator.Unreachable
 		h.mustFree(block)
-		return Buffer{}, &h.failure
+		return &h.failure
 	}
 	waste.Allocator = block.Size - req.Size
-	return Buffer{
-		Block: block, Owner: r.Owner, Payload: r.Payload, Waste: waste,
-		handle: h.Ledger.Alloc(block, r.Payload, r.Owner),
-	}, &served
+	b.Block, b.Owner, b.Payload, b.Waste = block, r.Owner, r.Payload, waste
+	b.handle = h.Ledger.Alloc(block, r.Payload, r.Owner)
+	return &served
 }
 
 // served is the diagnosis of requests that were served. Nobody writes to it.
@@ -205,20 +205,20 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 // request builds what the strategy is asked, and says what is reserved beyond
 // the payload. Sizes that do not fit in 64 bits become the largest there is,
 // which no arena holds.
-func (h *Heap) request(plan *devices.Plan, payload uint64) (allocator.Request, Waste) {
+func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) Waste {
 	if !h.Aware {
 		guarded := payload + min(h.Guard, math.MaxUint64-payload)
-		req := allocator.Request{Size: roundUp(guarded, h.Granule)}
-		return req, Waste{Padding: guarded - payload, Granule: req.Size - guarded}
+		req.Size = roundUp(guarded, h.Granule)
+		return Waste{Padding: guarded - payload, Granule: req.Size - guarded}
 	}
-	req := plan.Request(payload, h.Granule)
+	*req = plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding
 	whole := roundUp(padded, plan.Granularity)
-	return req, Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
+	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
 }
 
 func roundUp(n, unit uint64) uint64 {
-	if unit <= 1 || n%unit == 0 {
+	if unit <= 1 || n&(unit-1) == 0 && unit&(unit-1) == 0 || n%unit == 0 {
 		return n
 	}
 	if n > math.MaxUint64-unit {

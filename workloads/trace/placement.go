@@ -172,32 +172,38 @@ func (t *PlacementReader) readHeader() error {
 // Next returns the next record, or false at the end of the trace or after an
 // error; see [PlacementReader.Err].
 func (t *PlacementReader) Next() (Placement, bool) {
-	if t.err != nil {
-		return Placement{}, false
-	}
 	var p Placement
+	ok := t.next(&p)
+	return p, ok
+}
+
+// next is Next; p is of no use where it returns false.
+func (t *PlacementReader) next(p *Placement) bool {
+	if t.err != nil {
+		return false
+	}
 	var err error
 	switch {
 	case t.text:
-		p, err = t.nextLine()
+		*p, err = t.nextLine()
 	case len(t.ahead) > 0:
-		p = t.parseRecord()
+		t.parseRecord(p)
 	default:
 		if err = t.readAhead(); err == nil {
-			p = t.parseRecord()
+			t.parseRecord(p)
 		}
 	}
 	if err == nil {
-		err = t.check(&p)
+		err = t.check(p)
 	}
 	if err != nil {
+		*p = Placement{}
 		t.err = err
 		if err != io.EOF {
 			t.err = t.fail(err)
 		}
-		return Placement{}, false
 	}
-	return p, true
+	return err == nil
 }
 
 // Err returns the error that ended the trace, a *PlacementError or nil.
@@ -238,22 +244,21 @@ func (t *PlacementReader) readAhead() error {
 	return nil
 }
 
-// parseRecord takes the first record of ahead.
-func (t *PlacementReader) parseRecord() Placement {
+// parseRecord takes the first record of ahead. It writes the fields where they are
+// wanted: a whole Placement that is copied at once waits for its parts.
+func (t *PlacementReader) parseRecord(p *Placement) {
 	raw := t.ahead[:t.record]
 	t.ahead = t.ahead[t.record:]
 	t.read++
 	slot := binary.LittleEndian.Uint32(raw)
-	p := Placement{
-		Free:  slot>>31 != 0,
-		Slot:  slot &^ (1 << 31),
-		Size:  uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit,
-		Align: uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit,
-	}
+	p.Free = slot>>31 != 0
+	p.Slot = slot &^ (1 << 31)
+	p.Size = uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit
+	p.Align = uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit
+	p.Limit = 0
 	if len(raw) == 16 {
 		p.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * t.Header.Unit
 	}
-	return p
 }
 
 // nextLine returns the next line that holds a record.
