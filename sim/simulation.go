@@ -39,6 +39,7 @@ type Simulation struct {
 	now       time.Duration
 	event     Event
 	diagnosis ledger.Diagnosis // of what failed last
+	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
 
 	// What follows is of processes and transfers; without any, kernel is nil.
@@ -59,8 +60,8 @@ type Simulation struct {
 	freeAttachments []uint32
 	shares          []share
 	freeShares      []uint32
-	orphans         []uint32 // transfers whose buffers are gone
-	places          *occupancy
+	orphans         []uint32   // transfers whose buffers are gone
+	places          *occupancy // nil where no transfer strays
 
 	// And of page frames; without any, memory is nil.
 	memory        *physmem.Memory
@@ -384,7 +385,7 @@ func (s *Simulation) keep(slot uint32) {
 			s.uses = append(s.uses, use{})
 		}
 		s.uses[slot] = use{}
-		if s.paged(b.heap) == nil { // page frames know who is there
+		if s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
 			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
 		}
 		if len(s.orphans) > 0 {
@@ -426,7 +427,7 @@ func (s *Simulation) giveBack(slot uint32) error {
 		s.putOff(b.heap)
 		return err
 	}
-	if s.kernel != nil {
+	if s.places != nil {
 		s.places.remove(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size})
 	}
 	return s.heaps[b.heap].Free(b.Buffer)

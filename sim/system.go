@@ -23,7 +23,9 @@ func (s *Simulation) startSystem() error {
 		return nil
 	}
 	s.kernel = dmabuf.New()
-	s.places = newOccupancy()
+	if s.mayStray() {
+		s.places = newOccupancy()
+	}
 	s.clientOf, s.latest = map[string]int{}, map[string]int32{}
 	for i := range s.cfg.Devices {
 		d := &s.cfg.Devices[i]
@@ -45,6 +47,24 @@ func (s *Simulation) startSystem() error {
 	}
 	s.spawn()
 	return nil
+}
+
+// mayStray reports whether a transfer may access memory beside its buffer: because
+// its device overshoots or loses bits of addresses, because the buffer may be freed
+// under it, or because a program says what it transfers.
+func (s *Simulation) mayStray() bool {
+	if len(s.cfg.Processes) > 0 {
+		return true
+	}
+	for i := range s.cfg.Clients {
+		c := &s.cfg.Clients[i]
+		for _, t := range c.Transfers {
+			if d := &s.cfg.Devices[t.Device]; c.Unfenced || d.Padding > 0 || d.Beyond == devices.Truncate {
+				return true
+			}
+		}
+	}
+	return false
 }
 
 // noLimit is more descriptors than anybody opens: clients of sources are not
@@ -123,7 +143,8 @@ func (s *Simulation) reap() error {
 // incident emits something that went wrong.
 func (s *Simulation) incident(report IncidentReport) {
 	report.At = s.now
-	s.next(Incident, -1, -1).Incident = &report
+	s.report = report
+	s.next(Incident, -1, -1).Incident = &s.report
 	s.emit()
 }
 

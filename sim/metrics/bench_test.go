@@ -52,8 +52,8 @@ func BenchmarkMillionOperations(b *testing.B) {
 }
 
 // pictures is a churn of pictures that a camera writes and a display shows, and
-// of buffers without transfers. With its fences and maps, a picture is 12 events,
-// and the others 2.
+// of buffers without transfers. With its attachments and transfers, a picture is 14 events,
+// each of the others 2.
 const pictures = `
 name: pictures
 seed: 1
