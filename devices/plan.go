@@ -43,7 +43,7 @@ var nowhere = allocator.Request{Size: math.MaxUint64, Lo: 1}
 //
 // The rule, where the request needs one, is shared by all requests of the plan:
 // nothing is allocated.
-func (p *Plan) Request(payload, granule uint64) allocator.Request {
+func (p *Plan) Request(payload, granule uint64) (request allocator.Request) {
 	touched, over := bits.Add64(max(payload, 1), p.Padding, 0)
 	size, fits := roundUp(touched, p.Granularity)
 	if fits {
@@ -58,20 +58,21 @@ func (p *Plan) Request(payload, granule uint64) allocator.Request {
 	}
 	d := &p.demands[order]
 	slack := size - touched
-	if request, ok := d.plain(size, slack); ok {
-		return request
+	request.Size = size
+	if !d.plain(&request, slack) {
+		return allocator.Request{Size: size, Slack: slack, Rule: d.rule}
 	}
-	return allocator.Request{Size: size, Slack: slack, Rule: d.rule}
+	return request
 }
 
-// plain returns the demand in the simple fields of a request, if they express
-// it exactly.
-func (d *demand) plain(size, slack uint64) (allocator.Request, bool) {
+// plain puts the demand into the simple fields of a request, if they express it
+// exactly.
+func (d *demand) plain(request *allocator.Request, slack uint64) bool {
 	if !d.simple {
-		return allocator.Request{}, false
+		return false
 	}
 	w := &d.window
-	request := allocator.Request{Size: size, Lo: w.Reach.Lo}
+	request.Lo = w.Reach.Lo
 	if w.Align > 1 {
 		request.Align = w.Align
 	}
@@ -82,11 +83,11 @@ func (d *demand) plain(size, slack uint64) (allocator.Request, bool) {
 	for _, b := range w.Bounds {
 		// The field checks the whole block.
 		if b.Extra < 0 || uint64(b.Extra) != slack {
-			return allocator.Request{}, false
+			return false
 		}
 		request.Boundary = b.Boundary
 	}
-	return request, true
+	return true
 }
 
 // order returns the index of the demands on blocks of that size.
@@ -100,9 +101,16 @@ func (p *Plan) order(size uint64) int {
 // roundUp returns n rounded up to a multiple of unit, or false if that does not
 // fit in 64 bits. A unit of 0 means 1.
 func roundUp(n, unit uint64) (uint64, bool) {
-	if unit <= 1 || n%unit == 0 {
+	if unit <= 1 {
 		return n, true
 	}
-	up, over := bits.Add64(n, unit-n%unit, 0)
+	rest := n & (unit - 1)
+	if unit&(unit-1) != 0 {
+		rest = n % unit
+	}
+	if rest == 0 {
+		return n, true
+	}
+	up, over := bits.Add64(n, unit-rest, 0)
 	return up, over == 0
 }

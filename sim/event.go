@@ -36,16 +36,34 @@ type Event struct {
 	Kind      Kind
 	Client    int // index into Config.Clients; -1: nobody's
 	Heap      int
-	Size      uint64 // payload in bytes; of a transfer, what it transfers
-	Device    int    // index into Config.Devices
-	Buffer    heap.Buffer
-	Diagnosis ledger.Diagnosis // of an allocation or a map; Cause None: served
+	Size      uint64            // payload in bytes; of a transfer, what it transfers
+	Device    int               // index into Config.Devices
+	Buffer    *heap.Buffer      // never nil; the zero Buffer where there is none
+	Diagnosis *ledger.Diagnosis // never nil; of an allocation or a map, with Cause None if it was served
 	Since     time.Duration
 	Pinned    uint64 // bytes
 	Incident  *IncidentReport
 }
 
-// Observer watches a simulation. It must not keep the event.
+// What events have that have none of their own. Nobody writes to them.
+var (
+	noBuffer heap.Buffer
+	served   ledger.Diagnosis
+)
+
+// next makes the simulation's event the one after the last, of this kind and with
+// nothing else set. Whoever has filled it in emits it.
+func (s *Simulation) next(kind Kind, client, heap int) *Event {
+	e := &s.event // field by field: a whole Event that is copied waits for its parts
+	e.Number++
+	e.At, e.Kind, e.Client, e.Heap = s.now, kind, client, heap
+	e.Size, e.Device, e.Since, e.Pinned = 0, 0, 0, 0
+	e.Buffer, e.Diagnosis, e.Incident = &noBuffer, &served, nil
+	return e
+}
+
+// Observer watches a simulation. It must not keep the event, nor what the event
+// points to.
 type Observer interface {
 	// Advance is called before an event that is later than the last one: the
 	// state of the heaps held until now, and not beyond.

@@ -82,46 +82,57 @@ func (s *Simulation) paged(from int32) *heap.Pages {
 	return s.pages[from]
 }
 
+// placeFor asks a heap for a buffer of a process, whose memory its pages are.
+func (s *Simulation) placeFor(p *process, from int32, size uint64) (slot uint32, d *ledger.Diagnosis) {
+	if h := s.paged(from); h != nil && !s.limited(p.client, from, size) {
+		return s.placePages(h, p.client, p.owner, from, size)
+	}
+	c := &s.cfg.Clients[p.client]
+	return s.place(from, &heap.Request{Owner: p.client, Plan: c.Plan, Placement: c.Placement, Payload: size})
+}
+
 // placePages asks a heap that takes pages for a buffer.
-func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (live, ledger.Diagnosis) {
+func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, from int32, size uint64) (slot uint32, d *ledger.Diagnosis) {
 	buffer, failure, err := h.Alloc(client, owner, size)
 	if err != nil && s.broken == nil {
 		s.broken = err
 	}
 	if failure.Cause == allocator.None && err == nil {
-		return live{Buffer: buffer, heap: from, input: -1}, ledger.Diagnosis{}
+		slot = take(&s.buffers, &s.freeSlots)
+		s.buffers[slot] = live{Buffer: buffer, heap: from, input: -1}
+		return slot, &served
 	}
-	d := s.state(from, size)
-	d.Cause = failure.Cause
+	d = s.failed(from, size, failure.Cause)
 	if failure.Killed { // and its memory freed since
-		d = s.atKill
+		*d = s.atKill
 		d.Size = size
 	}
 	if failure.Deadlock {
 		s.panicked()
 	}
-	return live{}, d
+	return 0, d
 }
 
-// placeFor asks a heap that takes pages for a buffer that devices share. Whether
+// placeShared asks a heap that takes pages for a buffer that devices share. Whether
 // they can use it is found out when they map it; then it is given back.
-func (s *Simulation) placeFor(h *heap.Pages, owner int, from int32, client *Client, size uint64) (live, ledger.Diagnosis) {
-	made, d := s.placePages(h, owner, s.owners[owner], from, size)
-	if d.Cause != allocator.None || len(client.Devices) == 0 {
-		return made, d
+func (s *Simulation) placeShared(h *heap.Pages, from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
+	slot, d = s.placePages(h, r.Owner, s.owners[r.Owner], from, r.Payload)
+	if d.Cause != allocator.None || len(s.cfg.Clients[r.Owner].Devices) == 0 {
+		return slot, d
 	}
-	s.pieces = h.Extents(s.pieces[:0], made.Buffer)
-	cause := client.Plan.JudgePieces(s.pieces, size)
+	made := &s.buffers[slot].Buffer
+	s.pieces = h.Extents(s.pieces[:0], *made)
+	cause := r.Plan.JudgePieces(s.pieces, r.Payload)
 	if cause == allocator.None {
-		return made, d
+		return slot, d
 	}
-	d = s.state(from, size)
-	d.Cause = cause
-	if err := h.Free(made.Buffer, s.now); err != nil && s.broken == nil {
+	d = s.failed(from, r.Payload, cause)
+	if err := h.Free(*made, s.now); err != nil && s.broken == nil {
 		s.broken = err
 	}
 	s.putOff(from)
-	return live{}, d
+	s.freeSlots = append(s.freeSlots, slot)
+	return slot, d
 }
 
 // panicked stops the machine: memory ran out, and nobody was left to kill.
@@ -153,9 +164,8 @@ func (s *Simulation) outOfMemory(report physmem.OutOfMemory) {
 		Kind: OutOfMemory, Actor: requester, Victim: victim.name,
 		Detail: fmt.Sprintf("killed for its %s; dma-bufs pinned %s, in nobody's accounting", mem.Size(own).Short(), mem.Size(report.Unexplained*page).Short()),
 	})
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: Kill, Client: victim.client, Heap: -1, Size: own, Pinned: report.Unexplained * page,
-	}
+	e := s.next(Kill, victim.client, -1)
+	e.Size, e.Pinned = own, report.Unexplained*page
 	s.emit()
 	s.end(index)
 	if err := s.reap(); err != nil && s.broken == nil {

@@ -9,7 +9,7 @@ import (
 )
 
 // occupancy finds the live buffers of arenas by address. It is kept only where
-// devices transfer, whose stray accesses it finds the victims of.
+// transfers may stray, whose victims it finds; see mayStray.
 type occupancy struct{ blocks *btree.BTreeG[occupied] }
 
 // occupied is the memory of the buffer in a slot.

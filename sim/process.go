@@ -7,7 +7,6 @@ import (
 	"time"
 
 	"dmasim/allocator"
-	"dmasim/allocator/ledger"
 	"dmasim/sim/dmabuf"
 	"dmasim/sim/physmem"
 	"dmasim/workloads/program"
@@ -311,12 +310,7 @@ func (s *Simulation) openHeap(p *process, step *program.Step) bool {
 
 // refuse emits an allocation that failed before the heap was asked.
 func (s *Simulation) refuse(p *process, heap int32, size uint64, cause allocator.Cause) {
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: Alloc, Client: p.client, Heap: int(heap), Size: size,
-	}
-	s.event.Diagnosis = s.state(heap, size)
-	s.event.Diagnosis.Cause = cause
-	s.emit()
+	s.announceAlloc(p.client, heap, size, &noBuffer, s.failed(heap, size, cause))
 }
 
 // allocFor allocates a buffer (dma_heap_ioctl_allocate): the heap comes first,
@@ -337,19 +331,13 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	if step.Size == 0 {
 		return s.done(p, step, dmabuf.EINVAL)
 	}
-	var made live
-	var diagnosis ledger.Diagnosis
-	if h := s.paged(heap); h != nil && !s.limited(p.client, heap, step.Size) {
-		made, diagnosis = s.placePages(h, p.client, p.owner, heap, step.Size)
-	} else {
-		made, diagnosis = s.place(p.client, heap, &s.cfg.Clients[p.client], step.Size, 0, 0)
-	}
+	slot, diagnosis := s.placeFor(p, heap, step.Size)
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {
-		s.announceAlloc(p.client, heap, step.Size, made.Buffer, diagnosis)
+		s.announceAlloc(p.client, heap, step.Size, &noBuffer, diagnosis)
 		return false
 	}
-	slot := s.keep(made)
+	s.keep(slot)
 	id, fd, errno := s.kernel.Export(p.pid, step.Size, step.CloExec)
 	if errno != dmabuf.OK {
 		s.giveBack(slot)
@@ -359,7 +347,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 		return false
 	}
 	s.share(slot, id)
-	s.announceAlloc(p.client, heap, step.Size, made.Buffer, diagnosis)
+	s.announceAlloc(p.client, heap, step.Size, &s.buffers[slot].Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -412,7 +400,7 @@ func (s *Simulation) fork(index int32, step *program.Step) bool {
 }
 
 func (s *Simulation) announceProcess(kind Kind, client int) {
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: kind, Client: client, Heap: -1}
+	s.next(kind, client, -1)
 	s.emit()
 }
 
@@ -509,7 +497,7 @@ func (s *Simulation) await(index int32, step *program.Step, pending func(*proces
 }
 
 func (s *Simulation) announceWait(p *process) {
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: Wait, Client: p.client, Heap: -1, Since: p.since}
+	s.next(Wait, p.client, -1).Since = p.since
 	s.emit()
 }
 
@@ -521,10 +509,11 @@ func (s *Simulation) accessCPU(p *process, step *program.Step) bool {
 	}
 	slot := s.slotOf[id]
 	b := &s.buffers[slot]
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: AccessCPU, Client: p.client, Heap: int(b.heap), Size: b.Payload, Buffer: b.Buffer}
+	e := s.next(AccessCPU, p.client, int(b.heap))
+	e.Size, e.Buffer = b.Payload, &b.Buffer
 	s.emit()
 	report := IncidentReport{Actor: p.name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name}
-	if b.writing > 0 || (step.Verb == program.Write && b.reading > 0) {
+	if u := &s.uses[slot]; u.writing > 0 || (step.Verb == program.Write && u.reading > 0) {
 		report.Kind, report.Detail = Race, "the CPU used the buffer while a transfer of it was not over"
 		s.incident(report)
 	}

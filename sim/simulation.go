@@ -38,10 +38,13 @@ type Simulation struct {
 	observers []Observer
 	now       time.Duration
 	event     Event
-	broken    error // the first invariant that an event broke
+	diagnosis ledger.Diagnosis // of what failed last
+	report    IncidentReport   // of the last incident
+	broken    error            // the first invariant that an event broke
 
 	// What follows is of processes and transfers; without any, kernel is nil.
 	kernel          *dmabuf.System
+	uses            []use    // by slot
 	slotOf          []uint32 // by dmabuf.Buffer
 	drivers         []dmabuf.PID
 	processes       []process
@@ -57,8 +60,8 @@ type Simulation struct {
 	freeAttachments []uint32
 	shares          []share
 	freeShares      []uint32
-	orphans         []uint32 // transfers whose buffers are gone
-	places          *occupancy
+	orphans         []uint32   // transfers whose buffers are gone
+	places          *occupancy // nil where no transfer strays
 
 	// And of page frames; without any, memory is nil.
 	memory        *physmem.Memory
@@ -85,11 +88,13 @@ type Simulation struct {
 type live struct {
 	heap.Buffer
 	heap   int32
-	input  int32
-	name   uint64
-	timed  bool   // ends by itself; the source has no name for it
+	input  int32  // whose source knows it by its name; -1: none does, it ends by itself
+	name   uint64 // there
 	number uint64 // of the event that allocated it; 0: the slot is free
+}
 
+// use is what processes and devices have of the buffer in a slot.
+type use struct {
 	dmabuf    dmabuf.Buffer
 	shared    bool   // a dmabuf.Buffer stands for it, whose last reference frees it
 	share     uint32 // of a client with transfers: what its drivers have
@@ -101,11 +106,11 @@ type live struct {
 // input is a source with the operation it offers next.
 type input struct {
 	Input
-	index   int32
-	names   names
-	next    workloads.Op
-	more    bool
-	outcome workloads.Outcome
+	index int32
+	names names
+	next  *workloads.Op     // that of offer
+	offer workloads.Outcome // the operation that comes next, and then what became of it
+	more  bool
 }
 
 // New makes a simulation with every heap empty. Every index in cfg must be
@@ -127,7 +132,9 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.heaps = append(s.heaps, made)
 	}
 	for _, in := range cfg.Inputs {
-		s.inputs = append(s.inputs, &input{Input: in, index: int32(len(s.inputs))})
+		made := &input{Input: in, index: int32(len(s.inputs))}
+		made.next = &made.offer.Op
+		s.inputs = append(s.inputs, made)
 	}
 	if err := s.startMachine(); err != nil {
 		return nil, err
@@ -206,10 +213,8 @@ func (s *Simulation) step() (done bool, err error) {
 		return true, nil
 	}
 	s.advance(in.next.At)
-	cause, err := s.do(in)
-	if err == nil {
-		in.outcome = workloads.Outcome{Op: in.next, Cause: cause}
-		err = in.pull(&in.outcome)
+	if in.offer.Cause, err = s.do(in); err == nil {
+		err = in.pull(&in.offer)
 	}
 	return false, err
 }
@@ -232,7 +237,7 @@ func (s *Simulation) earliest() *input {
 // pull asks the source for its next operation.
 func (in *input) pull(last *workloads.Outcome) error {
 	before := in.next.At
-	in.next, in.more = in.Source.Next(last)
+	in.offer.Op, in.more = in.Source.Next(last)
 	if !in.more {
 		if err := in.Source.Err(); err != nil {
 			return fmt.Errorf("workload %s: %w", in.Name, err)
@@ -269,7 +274,7 @@ func (s *Simulation) advance(to time.Duration) {
 
 // do executes the operation that in offers.
 func (s *Simulation) do(in *input) (allocator.Cause, error) {
-	op := &in.next
+	op := in.next
 	if op.Kind == workloads.Alloc {
 		return s.alloc(in, op)
 	}
@@ -289,7 +294,7 @@ func (s *Simulation) happen(d due) error {
 	var err error
 	switch d.what {
 	case departure:
-		if s.buffers[d.index].shared {
+		if s.kernel != nil && s.uses[d.index].shared {
 			s.closeShare(d.index)
 			err = s.reap()
 		} else {
@@ -327,23 +332,26 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	made, diagnosis := s.place(number, int32(client.Heap), client, op.Size, op.Align, op.Limit)
-	cause := diagnosis.Cause
-	if cause != allocator.None {
+	request := heap.Request{
+		Owner: number, Plan: client.Plan, Placement: client.Placement, Payload: op.Size, Align: op.Align, Limit: op.Limit,
+	}
+	slot, diagnosis := s.place(int32(client.Heap), &request)
+	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+		s.announceAlloc(number, int32(client.Heap), op.Size, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
-	made.input, made.name, made.timed = in.index, op.Buffer, !named
-	slot := s.keep(made)
+	s.keep(slot)
+	b := &s.buffers[slot]
 	if named {
+		b.input, b.name = in.index, op.Buffer
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), op.Size, made.Buffer, diagnosis)
+	s.announceAlloc(number, int32(client.Heap), op.Size, &b.Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -353,58 +361,61 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	return allocator.None, s.broken
 }
 
-// place asks a heap for a buffer. Heaps that take pages know a size alone.
-func (s *Simulation) place(owner int, from int32, client *Client, size, align, limit uint64) (live, ledger.Diagnosis) {
-	if s.limited(owner, from, size) {
-		d := s.state(from, size)
-		d.Cause = allocator.Limit
-		return live{}, d
+// place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
+// know a size alone.
+func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
+	if s.limited(r.Owner, from, r.Payload) {
+		return 0, s.failed(from, r.Payload, allocator.Limit)
 	}
 	if h := s.paged(from); h != nil {
-		return s.placeFor(h, owner, from, client, size)
+		return s.placeShared(h, from, r)
 	}
-	buffer, diagnosis := s.heaps[from].Alloc(heap.Request{
-		Owner: owner, Plan: client.Plan, Placement: client.Placement, Payload: size, Align: align, Limit: limit,
-	})
-	return live{Buffer: buffer, heap: from, input: -1}, diagnosis
+	slot = take(&s.buffers, &s.freeSlots)
+	b := &s.buffers[slot]
+	d = s.heaps[from].Alloc(r, &b.Buffer)
+	b.heap, b.input = from, -1
+	if d.Cause != allocator.None {
+		s.freeSlots = append(s.freeSlots, slot)
+	}
+	return slot, d
 }
 
-// keep puts a buffer into a slot. Its number is that of the next event.
-func (s *Simulation) keep(b live) uint32 {
+// keep takes note of the new buffer in a slot. Its number is that of the next
+// event.
+func (s *Simulation) keep(slot uint32) {
+	b := &s.buffers[slot]
 	b.number = s.event.Number + 1
-	slot := take(&s.buffers, &s.freeSlots)
-	s.buffers[slot] = b
 	if s.kernel != nil {
-		if s.paged(b.heap) == nil { // page frames know who is there
+		if int(slot) >= len(s.uses) {
+			s.uses = append(s.uses, use{})
+		}
+		s.uses[slot] = use{}
+		if s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
 			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
 		}
 	}
-	return slot
 }
 
-func (s *Simulation) announceAlloc(client int, from int32, size uint64, b heap.Buffer, d ledger.Diagnosis) {
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: Alloc, Client: client, Heap: int(from),
-		Size: size, Buffer: b, Diagnosis: d,
-	}
+func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.Buffer, d *ledger.Diagnosis) {
+	e := s.next(Alloc, client, int(from))
+	e.Size, e.Buffer, e.Diagnosis = size, b, d
 	s.emit()
 }
 
 // free gives a buffer back whose last user is gone.
 func (s *Simulation) free(slot uint32) error {
 	b := &s.buffers[slot]
-	if b.transfers > 0 {
+	if s.kernel != nil && s.uses[slot].transfers > 0 {
 		s.orphaned(slot)
 	}
-	if b.input >= 0 && !b.timed {
+	if b.input >= 0 {
 		s.inputs[b.input].names.set(b.name, unknownName)
 	}
-	event := Event{At: s.now, Kind: Free, Client: b.Owner, Heap: int(b.heap), Size: b.Payload, Buffer: b.Buffer}
 	if err := s.giveBack(slot); err != nil {
 		return err
 	}
-	event.Number = s.event.Number + 1
-	s.event = event
+	e := s.next(Free, b.Owner, int(b.heap))
+	e.Size, e.Buffer = b.Payload, &b.Buffer // still there: nothing took the slot since
 	s.emit()
 	return s.broken
 }
@@ -419,7 +430,7 @@ func (s *Simulation) giveBack(slot uint32) error {
 		s.putOff(b.heap)
 		return err
 	}
-	if s.kernel != nil {
+	if s.places != nil {
 		s.places.remove(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size})
 	}
 	return s.heaps[b.heap].Free(b.Buffer)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"slices"
 
+	"dmasim/allocator"
 	"dmasim/allocator/kernel/buddy"
 	"dmasim/allocator/ledger"
 	"dmasim/devices"
@@ -23,7 +24,9 @@ func (s *Simulation) startSystem() error {
 		return nil
 	}
 	s.kernel = dmabuf.New()
-	s.places = newOccupancy()
+	if s.mayStray() {
+		s.places = newOccupancy()
+	}
 	s.clientOf, s.latest = map[string]int{}, map[string]int32{}
 	for i := range s.cfg.Devices {
 		d := &s.cfg.Devices[i]
@@ -47,6 +50,24 @@ func (s *Simulation) startSystem() error {
 	return nil
 }
 
+// mayStray reports whether a transfer may access memory beside its buffer: because
+// its device overshoots or loses bits of addresses, because the buffer may be freed
+// under it, or because a program says what it transfers.
+func (s *Simulation) mayStray() bool {
+	if len(s.cfg.Processes) > 0 {
+		return true
+	}
+	for i := range s.cfg.Clients {
+		c := &s.cfg.Clients[i]
+		for _, t := range c.Transfers {
+			if d := &s.cfg.Devices[t.Device]; c.Unfenced || d.Padding > 0 || d.Beyond == devices.Truncate {
+				return true
+			}
+		}
+	}
+	return false
+}
+
 // noLimit is more descriptors than anybody opens: clients of sources are not
 // limited.
 const noLimit = 1 << 30
@@ -64,7 +85,7 @@ func (s *Simulation) openShare(slot uint32, client int) {
 	id, fd, _ := s.kernel.Export(s.drivers[client], s.buffers[slot].Payload, true)
 	s.share(slot, id)
 	number := take(&s.shares, &s.freeShares)
-	s.buffers[slot].share = number
+	s.uses[slot].share = number
 	shared := &s.shares[number]
 	shared.fd, shared.attached = fd, shared.attached[:0]
 	for _, device := range c.Devices {
@@ -85,11 +106,12 @@ func (s *Simulation) openShare(slot uint32, client int) {
 // when the transfers are over.
 func (s *Simulation) closeShare(slot uint32) {
 	b := &s.buffers[slot]
-	shared := &s.shares[b.share]
+	number := s.uses[slot].share
+	shared := &s.shares[number]
 	for _, a := range shared.attached {
 		s.letGo(a)
 	}
-	s.freeShares = append(s.freeShares, b.share)
+	s.freeShares = append(s.freeShares, number)
 	s.kernel.Close(s.drivers[b.Owner], shared.fd)
 }
 
@@ -99,8 +121,8 @@ func (s *Simulation) share(slot uint32, id dmabuf.Buffer) {
 		s.slotOf = append(s.slotOf, 0)
 	}
 	s.slotOf[id] = slot
-	b := &s.buffers[slot]
-	b.dmabuf, b.shared = id, true
+	u := &s.uses[slot]
+	u.dmabuf, u.shared = id, true
 }
 
 // reap frees the buffers whose last reference is gone, and reports what made the
@@ -122,8 +144,17 @@ func (s *Simulation) reap() error {
 // incident emits something that went wrong.
 func (s *Simulation) incident(report IncidentReport) {
 	report.At = s.now
-	s.event = Event{Number: s.event.Number + 1, At: s.now, Kind: Incident, Client: -1, Heap: -1, Incident: &report}
+	s.report = report
+	s.next(Incident, -1, -1).Incident = &s.report
 	s.emit()
+}
+
+// failed describes a request that failed without its heap having been asked. What
+// it returns is good until the next failure.
+func (s *Simulation) failed(from int32, size uint64, cause allocator.Cause) *ledger.Diagnosis {
+	s.diagnosis = s.state(from, size)
+	s.diagnosis.Cause = cause
+	return &s.diagnosis
 }
 
 // state describes a heap for a request that it never saw.

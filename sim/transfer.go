@@ -3,6 +3,7 @@ package sim
 import (
 	"time"
 
+	"dmasim/allocator/ledger"
 	"dmasim/sim/dmabuf"
 	"dmasim/workloads/program"
 )
@@ -82,10 +83,8 @@ func (s *Simulation) attach(pid dmabuf.PID, fd dmabuf.FD, device, client int32) 
 func (s *Simulation) announce(kind Kind, number uint32) dmabuf.Errno {
 	a := &s.attachments[number]
 	b := &s.buffers[a.slot]
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: int(a.client), Heap: int(b.heap),
-		Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
-	}
+	e := s.next(kind, int(a.client), int(b.heap))
+	e.Device, e.Size, e.Buffer = int(a.device), b.Payload, &b.Buffer
 	s.emit()
 	return dmabuf.OK
 }
@@ -96,11 +95,9 @@ func (s *Simulation) mapFor(number uint32) (ok bool, errno dmabuf.Errno) {
 	a := &s.attachments[number]
 	if cause := s.judge(a); cause != 0 {
 		b := &s.buffers[a.slot]
-		s.event = Event{
-			Number: s.event.Number + 1, At: s.now, Kind: Map, Client: int(a.client), Heap: int(b.heap),
-			Device: int(a.device), Size: b.Payload, Buffer: b.Buffer,
-		}
-		s.event.Diagnosis.Cause, s.event.Diagnosis.Size = cause, b.Block.Size
+		s.diagnosis = ledger.Diagnosis{Cause: cause, Size: b.Block.Size}
+		e := s.next(Map, int(a.client), int(b.heap))
+		e.Device, e.Size, e.Buffer, e.Diagnosis = int(a.device), b.Payload, &b.Buffer, &s.diagnosis
 		s.emit()
 		return false, dmabuf.OK
 	}
@@ -159,14 +156,14 @@ func (s *Simulation) submit(on uint32, access program.Access, size uint64, lengt
 		device: device, attachment: on, slot: a.slot, access: access, held: !unfenced || explicit,
 		size: size, time: length, fence: dmabuf.NoFence,
 	}
-	b := &s.buffers[a.slot]
-	b.transfers++
+	u := &s.uses[a.slot]
+	u.transfers++
 	needs, usage := dmabuf.Write, dmabuf.Read
 	if access&program.WriteOnly != 0 {
 		needs, usage = dmabuf.Read, dmabuf.Write
 	}
 	if !unfenced {
-		after = s.kernel.Unsignalled(after, b.dmabuf, needs)
+		after = s.kernel.Unsignalled(after, u.dmabuf, needs)
 	}
 	for _, f := range after {
 		if s.kernel.ContextOf(f) != e.context && s.kernel.Await(f, transferToken(number)) {
@@ -179,7 +176,7 @@ func (s *Simulation) submit(on uint32, access program.Access, size uint64, lengt
 		t.fence = s.kernel.NewFence(e.context)
 	}
 	if !unfenced {
-		s.kernel.AddFence(b.dmabuf, t.fence, usage)
+		s.kernel.AddFence(u.dmabuf, t.fence, usage)
 	}
 	e.queue = append(e.queue, number)
 	s.startNext(device)
@@ -213,16 +210,17 @@ func (s *Simulation) begin(t *transfer) {
 	b := &s.buffers[t.slot]
 	s.announceTransfer(Start, t)
 	writes := t.access&program.WriteOnly != 0
-	if b.writing > 0 || (writes && b.reading > 0) {
+	u := &s.uses[t.slot]
+	if u.writing > 0 || (writes && u.reading > 0) {
 		s.incident(IncidentReport{
 			Kind: Race, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
 			Detail: "another transfer of the buffer was not over",
 		})
 	}
 	if writes {
-		b.writing++
+		u.writing++
 	} else {
-		b.reading++
+		u.reading++
 	}
 	if !t.detached && s.kernel.DeviceAccess(s.attachments[t.attachment].id, dmabuf.Access(t.access)) {
 		s.incident(IncidentReport{
@@ -235,10 +233,8 @@ func (s *Simulation) begin(t *transfer) {
 
 func (s *Simulation) announceTransfer(kind Kind, t *transfer) {
 	b := &s.buffers[t.slot]
-	s.event = Event{
-		Number: s.event.Number + 1, At: s.now, Kind: kind, Client: b.Owner, Heap: int(b.heap),
-		Device: int(t.device), Size: t.size, Buffer: b.Buffer, Since: t.begun,
-	}
+	e := s.next(kind, b.Owner, int(b.heap))
+	e.Device, e.Size, e.Buffer, e.Since = int(t.device), t.size, &b.Buffer, t.begun
 	s.emit()
 }
 
@@ -249,12 +245,12 @@ func (s *Simulation) finish(number uint32) error {
 	device := t.device
 	e := &s.engines[device]
 	if t.orphan == nil {
-		b := &s.buffers[t.slot]
-		b.transfers--
+		u := &s.uses[t.slot]
+		u.transfers--
 		if t.access&program.WriteOnly != 0 {
-			b.writing--
+			u.writing--
 		} else {
-			b.reading--
+			u.reading--
 		}
 		s.announceTransfer(End, t)
 	} else {

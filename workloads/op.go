@@ -44,7 +44,7 @@ type Outcome struct {
 type Source interface {
 	// Next returns the next operation, or false at the end of the work or after
 	// an error. last is the outcome of the source's previous operation, nil at
-	// the first call.
+	// the first call; it is good until Next returns.
 	Next(last *Outcome) (Op, bool)
 	// Err returns the error that ended the source, if one did.
 	Err() error

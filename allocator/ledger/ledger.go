@@ -36,9 +36,10 @@ type Ledger struct {
 	broken bool        // live blocks overlap or leave the arena
 	gaps   []mem.Range // reused by findGaps
 
-	order        []entry // live blocks by address, but for those without ordered
-	fresh, spill []entry // reused by byAddress
-	current      bool    // order is complete
+	order   []entry // live blocks by address, but for those without ordered
+	current bool    // order is complete
+
+	fresh, spill, merged []entry // reused by byAddress
 }
 
 // Handle names a live block. Handles are small numbers, below the largest
@@ -110,7 +111,7 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	}
 	l.states[h] = live | noted
 	e := &l.blocks[h]
-	*e = block{lo: b.Addr, size: b.Size, requested: requested, owner: int32(owner)}
+	e.lo, e.size, e.requested, e.owner = b.Addr, b.Size, requested, int32(owner)
 	l.current = false
 
 	l.total.add(e)
@@ -172,6 +173,9 @@ func (l *Ledger) Capacity() uint64 { return l.capacity }
 
 // FreeBytes returns the capacity less the reserved bytes.
 func (l *Ledger) FreeBytes() uint64 { return l.capacity - min(l.total.Reserved, l.capacity) }
+
+// Usage returns what all live blocks have together.
+func (l *Ledger) Usage() Usage { return l.total }
 
 // Reserved returns the bytes that the live blocks hold.
 func (l *Ledger) Reserved() uint64 { return l.total.Reserved }

@@ -21,32 +21,29 @@ func (l *Ledger) byAddress() []entry {
 		return l.order
 	}
 	l.current = true
-	stayed := 0
-	for _, e := range l.order {
-		l.order[stayed] = e
-		stayed += int(l.states[e.handle] & ordered / ordered)
-	}
-	l.order, l.fresh = l.order[:stayed], l.fresh[:0]
+	l.fresh = l.fresh[:0]
 	for h, is := range l.states {
 		if is&(live|ordered) == live {
-			l.states[h] |= ordered
 			b := &l.blocks[h]
 			l.fresh = append(l.fresh, entry{b.lo, b.end(), Handle(h), b.owner})
 		}
 	}
 	l.fresh, l.spill = sortByAddress(l.fresh, l.spill)
-	l.order = append(l.order, l.fresh...)
-	came := len(l.fresh) - 1
-	stayed--
-	for at := len(l.order) - 1; came >= 0; at-- {
-		if stayed >= 0 && l.order[stayed].lo > l.fresh[came].lo {
-			l.order[at] = l.order[stayed]
-			stayed--
-		} else {
-			l.order[at] = l.fresh[came]
-			came--
+	came, merged := l.fresh, l.merged[:0]
+	for _, e := range l.order {
+		if l.states[e.handle]&ordered == 0 {
+			continue
 		}
+		for len(came) > 0 && came[0].lo <= e.lo {
+			merged = append(merged, came[0])
+			came = came[1:]
+		}
+		merged = append(merged, e)
 	}
+	for _, e := range l.fresh {
+		l.states[e.handle] |= ordered
+	}
+	l.order, l.merged = append(merged, came...), l.order
 	return l.order
 }
 

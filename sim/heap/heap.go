@@ -30,7 +30,8 @@ type Heap struct {
 	Ledger   *ledger.Ledger
 	strategy allocator.Strategy
 	honours  allocator.Honours
-	broken   error // the first placement that broke its request
+	failure  ledger.Diagnosis // of what failed last
+	broken   error            // the first placement that broke its request
 }
 
 // New makes a heap whose whole arena is free.
@@ -76,14 +77,15 @@ type Request struct {
 	Align, Limit uint64
 }
 
-// Alloc places a buffer. The cause is allocator.None where it was served;
-// otherwise the diagnosis says why not, and nothing changed. A place that the
+// Alloc places a buffer and describes it in b. The cause is allocator.None where
+// it was served; otherwise the diagnosis says why not, and nothing changed. A place that the
 // devices cannot use, because the strategy was not told of them or does not
 // honour everything, is found out when they map the buffer: the cause is
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
-// windows.
-func (h *Heap) Alloc(r Request) (Buffer, ledger.Diagnosis) {
-	req, waste := h.request(r.Plan, r.Payload)
+// windows. The diagnosis is for reading, and good until the next failure.
+func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
+	var req allocator.Request
+	waste := h.request(&req, r.Plan, r.Payload)
 	possible := r.Align <= 1 || req.AlignTo(r.Align)
 	req.Dir = r.Placement
 	if r.Placement == allocator.Natural {
@@ -93,27 +95,29 @@ func (h *Heap) Alloc(r Request) (Buffer, ledger.Diagnosis) {
 		h.limit(&req, r.Limit)
 	}
 	if !possible {
-		return Buffer{}, h.misaligned(req)
+		return h.misaligned(req)
 	}
 	block, ok := h.strategy.Alloc(req)
 	if !ok {
-		return Buffer{}, h.diagnose(req)
+		return h.diagnose(req)
 	}
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.usable(&r, &req, block) {
-		diagnosis := h.Ledger.Diagnose(req)
-		diagnosis.Cause = allocator.Unreachable
+	if !h.usable(r, &req, block) {
+		h.failure = h.Ledger.Diagnose(req)
+		h.failure.Cause = allocator.Unreachable
 		h.mustFree(block)
-		return Buffer{}, diagnosis
+		return &h.failure
 	}
 	waste.Allocator = block.Size - req.Size
-	return Buffer{
-		Block: block, Owner: r.Owner, Payload: r.Payload, Waste: waste,
-		handle: h.Ledger.Alloc(block, r.Payload, r.Owner),
-	}, ledger.Diagnosis{}
+	b.Block, b.Owner, b.Payload, b.Waste = block, r.Owner, r.Payload, waste
+	b.handle = h.Ledger.Alloc(block, r.Payload, r.Owner)
+	return &served
 }
+
+// served is the diagnosis of requests that were served. Nobody writes to it.
+var served ledger.Diagnosis
 
 // limit makes req end at most bytes behind the start of the arena.
 func (h *Heap) limit(req *allocator.Request, bytes uint64) {
@@ -133,20 +137,19 @@ func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block)
 }
 
 // diagnose says why req failed. Starts off the granule are no places.
-func (h *Heap) diagnose(req allocator.Request) ledger.Diagnosis {
+func (h *Heap) diagnose(req allocator.Request) *ledger.Diagnosis {
 	if !req.AlignTo(h.Granule) {
 		return h.misaligned(req)
 	}
-	return h.Ledger.Diagnose(req)
+	h.failure = h.Ledger.Diagnose(req)
+	return &h.failure
 }
 
 // misaligned is the diagnosis of a request that no address is aligned for.
-func (h *Heap) misaligned(req allocator.Request) ledger.Diagnosis {
-	d := h.Ledger.Diagnose(req)
-	if d.Cause > allocator.Alignment {
-		d.Cause = allocator.Alignment
-	}
-	return d
+func (h *Heap) misaligned(req allocator.Request) *ledger.Diagnosis {
+	h.failure = h.Ledger.Diagnose(req)
+	h.failure.Cause = min(h.failure.Cause, allocator.Alignment)
+	return &h.failure
 }
 
 // demands are the parts of a request by which devices make themselves heard.
@@ -202,20 +205,20 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 // request builds what the strategy is asked, and says what is reserved beyond
 // the payload. Sizes that do not fit in 64 bits become the largest there is,
 // which no arena holds.
-func (h *Heap) request(plan *devices.Plan, payload uint64) (allocator.Request, Waste) {
+func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) Waste {
 	if !h.Aware {
 		guarded := payload + min(h.Guard, math.MaxUint64-payload)
-		req := allocator.Request{Size: roundUp(guarded, h.Granule)}
-		return req, Waste{Padding: guarded - payload, Granule: req.Size - guarded}
+		req.Size = roundUp(guarded, h.Granule)
+		return Waste{Padding: guarded - payload, Granule: req.Size - guarded}
 	}
-	req := plan.Request(payload, h.Granule)
+	*req = plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding
 	whole := roundUp(padded, plan.Granularity)
-	return req, Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
+	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
 }
 
 func roundUp(n, unit uint64) uint64 {
-	if unit <= 1 || n%unit == 0 {
+	if unit <= 1 || n&(unit-1) == 0 && unit&(unit-1) == 0 || n%unit == 0 {
 		return n
 	}
 	if n > math.MaxUint64-unit {

@@ -6,6 +6,7 @@ import (
 	"testing"
 
 	"dmasim/allocator"
+	"dmasim/allocator/ledger"
 	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/sim/heap"
@@ -36,6 +37,11 @@ func newHeap(t *testing.T, cfg heap.Config) *heap.Heap {
 	return h
 }
 
+func alloc(h *heap.Heap, r heap.Request) (b heap.Buffer, d *ledger.Diagnosis) {
+	d = h.Alloc(&r, &b)
+	return b, d
+}
+
 var ring = devices.Device{Name: "ring", Padding: 0x810, Granularity: 768, Align: 512}
 
 // TestWasteByOrigin follows one size through padding, the device's granularity
@@ -59,7 +65,7 @@ func TestWasteByOrigin(t *testing.T) {
 	for _, test := range tests {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHeap(t, heap.Config{Allocator: test.allocator, Granule: test.granule, Aware: test.aware})
-			b, d := h.Alloc(heap.Request{Plan: plan(t, ring), Payload: test.payload})
+			b, d := alloc(h, heap.Request{Plan: plan(t, ring), Payload: test.payload})
 			if d.Cause != allocator.None || b.Waste != test.want || b.Block.Size != test.size {
 				t.Errorf("got %d bytes with %+v (%v), want %d with %+v", b.Block.Size, b.Waste, d.Cause, test.size, test.want)
 			}
@@ -75,16 +81,16 @@ func TestWasteByOrigin(t *testing.T) {
 func TestUnawareHeapFailsAtMap(t *testing.T) {
 	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
 	h := newHeap(t, heap.Config{Granule: 4096})
-	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Placement: allocator.Low, Payload: 0x8000}); d.Cause != allocator.None {
+	if _, d := alloc(h, heap.Request{Plan: plan(t, low), Placement: allocator.Low, Payload: 0x8000}); d.Cause != allocator.None {
 		t.Fatalf("in reach: %v", d.Cause)
 	}
-	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Placement: allocator.High, Payload: 0x8000}); d.Cause != allocator.Unreachable {
+	if _, d := alloc(h, heap.Request{Plan: plan(t, low), Placement: allocator.High, Payload: 0x8000}); d.Cause != allocator.Unreachable {
 		t.Errorf("out of reach: %v", d.Cause)
 	}
 	if got := h.Ledger.Reserved(); got != 0x8000 {
 		t.Errorf("%#x bytes are reserved after the failed map, want 0x8000", got)
 	}
-	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Payload: 1 << 20}); d.Cause != allocator.Exhausted {
+	if _, d := alloc(h, heap.Request{Plan: plan(t, low), Payload: 1 << 20}); d.Cause != allocator.Exhausted {
 		t.Errorf("too large: %v", d.Cause)
 	}
 }
@@ -105,7 +111,7 @@ func init() {
 func TestStrategyThatIgnoresWindows(t *testing.T) {
 	low := devices.Device{Name: "low", Spans: []devices.Span{{Lo: 0x100000, Hi: 0x110000}}}
 	h := newHeap(t, heap.Config{Allocator: "deaf", Granule: 4096, Aware: true})
-	if _, d := h.Alloc(heap.Request{Plan: plan(t, low), Payload: 4096}); d.Cause != allocator.Unreachable {
+	if _, d := alloc(h, heap.Request{Plan: plan(t, low), Payload: 4096}); d.Cause != allocator.Unreachable {
 		t.Errorf("got %v", d.Cause)
 	}
 }
@@ -116,7 +122,7 @@ func TestPlacementOfTheClientComesBeforeTheHeaps(t *testing.T) {
 		dir  allocator.Dir
 		want uint64
 	}{{allocator.Natural, 0x1ff000}, {allocator.Low, 0x100000}, {allocator.High, 0x1fe000}} {
-		b, d := h.Alloc(heap.Request{Plan: plan(t), Placement: test.dir, Payload: 1})
+		b, d := alloc(h, heap.Request{Plan: plan(t), Placement: test.dir, Payload: 1})
 		if d.Cause != allocator.None || b.Block.Addr != test.want {
 			t.Errorf("%v: at %#x (%v), want %#x", test.dir, b.Block.Addr, d.Cause, test.want)
 		}
@@ -127,7 +133,7 @@ func TestSizesThatDoNotFitInMemoryOrIn64Bits(t *testing.T) {
 	for _, aware := range []bool{false, true} {
 		h := newHeap(t, heap.Config{Granule: 4096, Aware: aware})
 		for _, payload := range []uint64{1<<20 + 1, 1 << 63, math.MaxUint64 - 4096, math.MaxUint64} {
-			if _, d := h.Alloc(heap.Request{Plan: plan(t, ring), Payload: payload}); d.Cause != allocator.Exhausted {
+			if _, d := alloc(h, heap.Request{Plan: plan(t, ring), Payload: payload}); d.Cause != allocator.Exhausted {
 				t.Errorf("aware %v, %d bytes: %v", aware, payload, d.Cause)
 			}
 		}
@@ -138,18 +144,18 @@ func TestSizesThatDoNotFitInMemoryOrIn64Bits(t *testing.T) {
 func TestAlignmentOfTheBuffer(t *testing.T) {
 	odd := devices.Device{Name: "odd", Align: 3 * 4096, Spans: []devices.Span{{Lo: 4096, Size: 1 << 30}}}
 	h := newHeap(t, heap.Config{Granule: 4096, Aware: true})
-	b, d := h.Alloc(heap.Request{Plan: plan(t, odd), Payload: 1, Align: 16384})
+	b, d := alloc(h, heap.Request{Plan: plan(t, odd), Payload: 1, Align: 16384})
 	if want := uint64(22 * 3 * 16384); d.Cause != allocator.None || b.Block.Addr != want {
 		t.Errorf("at %#x (%v), want %#x", b.Block.Addr, d.Cause, want)
 	}
-	if _, d := h.Alloc(heap.Request{Plan: plan(t, odd), Payload: 1, Align: 1 << 63}); d.Cause != allocator.Alignment {
+	if _, d := alloc(h, heap.Request{Plan: plan(t, odd), Payload: 1, Align: 1 << 63}); d.Cause != allocator.Alignment {
 		t.Errorf("impossible: %v", d.Cause)
 	}
 }
 
 func TestFreeingTwiceIsAnError(t *testing.T) {
 	h := newHeap(t, heap.Config{Granule: 4096})
-	b, _ := h.Alloc(heap.Request{Plan: plan(t), Payload: 1})
+	b, _ := alloc(h, heap.Request{Plan: plan(t), Payload: 1})
 	if err := h.Free(b); err != nil {
 		t.Fatal(err)
 	}
@@ -173,11 +179,11 @@ func (liar) Free(allocator.Block) error { return nil }
 func TestCheckFindsAStrategyThatBreaksItsWord(t *testing.T) {
 	h := newHeap(t, heap.Config{Allocator: "liar", Granule: 4096, Aware: true})
 	wide := devices.Device{Name: "wide", Align: 65536}
-	h.Alloc(heap.Request{Plan: plan(t), Payload: 1})
+	alloc(h, heap.Request{Plan: plan(t), Payload: 1})
 	if err := h.Check(); err != nil {
 		t.Errorf("one block: %v", err)
 	}
-	h.Alloc(heap.Request{Plan: plan(t, wide), Payload: 1})
+	alloc(h, heap.Request{Plan: plan(t, wide), Payload: 1})
 	if err := h.Check(); err == nil {
 		t.Error("a misaligned block was not found")
 	}
@@ -206,7 +212,7 @@ func TestLimit(t *testing.T) {
 		var highest uint64
 		served := 0
 		for range 16 {
-			b, d := h.Alloc(heap.Request{Plan: plan(t, test.devices...), Placement: allocator.Low, Payload: 0x10000, Limit: test.limit})
+			b, d := alloc(h, heap.Request{Plan: plan(t, test.devices...), Placement: allocator.Low, Payload: 0x10000, Limit: test.limit})
 			if d.Cause == allocator.None {
 				served++
 				highest = max(highest, b.Block.Addr+b.Block.Size)

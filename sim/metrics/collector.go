@@ -59,18 +59,14 @@ type heapMeter struct {
 	clientOf     func(physmem.Owner) int
 	unusableSize uint64
 	reaches      []reach
-	demand       []int      // by client: the watch of what its devices reach together, -1 without any
-	waste        heap.Waste // of all live buffers
+	demand       []int // by client: the watch of what its devices reach together, -1 without any
 	failures     [allocator.NumCauses]uint64
 	peak         uint64 // of reserved, since the last sample
-	area         areas
 	pixels       pixels
-}
 
-// areas are integrals over time in bytes (or blocks) × nanoseconds.
-type areas struct {
-	requested, reserved, blocks              float64
-	padding, granularity, granule, allocator float64
+	// What the live buffers hold, over time.
+	requested, reserved, blocks              integral
+	padding, granularity, granule, allocator integral
 }
 
 // reach is a device that a heap's clients use.
@@ -113,33 +109,14 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 	return c
 }
 
-// Advance implements sim.Observer: what held until now is added up, and sampled
-// where grid points lie before now.
+// Advance implements sim.Observer: what held until now is sampled where grid
+// points lie before now.
 func (c *Collector) Advance(now time.Duration) {
 	for c.grid > 0 && c.next <= now && c.next <= c.cfg.Duration {
-		c.integrate(c.next)
 		c.sample(c.next)
 		c.next += c.grid
 	}
-	c.integrate(now)
-}
-
-func (c *Collector) integrate(now time.Duration) {
-	span := float64(now - c.now)
-	if span <= 0 {
-		return
-	}
 	c.now = now
-	for _, m := range c.heaps {
-		usage := m.usage()
-		m.area.requested += span * float64(usage.Requested)
-		m.area.reserved += span * float64(usage.Reserved)
-		m.area.blocks += span * float64(usage.Blocks)
-		m.area.padding += span * float64(m.waste.Padding)
-		m.area.granularity += span * float64(m.waste.Granularity)
-		m.area.granule += span * float64(m.waste.Granule)
-		m.area.allocator += span * float64(m.waste.Allocator)
-	}
 }
 
 // Event implements sim.Observer.
@@ -153,9 +130,13 @@ func (c *Collector) Event(e *sim.Event) {
 	if e.Kind == sim.Alloc {
 		c.countRequest(m, e)
 	} else {
-		m.waste = sub(m.waste, e.Buffer.Waste)
+		m.release(&e.Buffer.Waste, e.At)
 	}
-	m.peak = max(m.peak, m.usage().Reserved)
+	usage := m.usage()
+	m.requested.set(usage.Requested, e.At)
+	m.reserved.set(usage.Reserved, e.At)
+	m.blocks.set(uint64(usage.Blocks), e.At)
+	m.peak = max(m.peak, usage.Reserved)
 	if c.ram != nil {
 		c.noteMemory(c.ram.Counters())
 	}
@@ -180,7 +161,7 @@ func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 	client.RequestedBytes += mem.Size(e.Size)
 	cause := e.Diagnosis.Cause
 	if cause == allocator.None {
-		m.waste = add(m.waste, e.Buffer.Waste)
+		m.reserve(&e.Buffer.Waste, e.At)
 		return
 	}
 	client.FailedBytes += mem.Size(e.Size)
@@ -207,7 +188,7 @@ func (c *Collector) countFailure(m *heapMeter, e *sim.Event) {
 }
 
 func (c *Collector) failure(e *sim.Event) Failure {
-	d := &e.Diagnosis
+	d := e.Diagnosis
 	m := c.heaps[e.Heap]
 	var polluted uint64
 	if w := m.demand[e.Client]; w >= 0 && m.heap != nil {
@@ -222,18 +203,20 @@ func (c *Collector) failure(e *sim.Event) Failure {
 	}
 }
 
-func add(a, b heap.Waste) heap.Waste {
-	return heap.Waste{
-		Padding: a.Padding + b.Padding, Granularity: a.Granularity + b.Granularity,
-		Granule: a.Granule + b.Granule, Allocator: a.Allocator + b.Allocator,
-	}
+// reserve adds the waste of a buffer that is live from then on.
+func (m *heapMeter) reserve(w *heap.Waste, at time.Duration) {
+	m.padding.set(m.padding.value+w.Padding, at)
+	m.granularity.set(m.granularity.value+w.Granularity, at)
+	m.granule.set(m.granule.value+w.Granule, at)
+	m.allocator.set(m.allocator.value+w.Allocator, at)
 }
 
-func sub(a, b heap.Waste) heap.Waste {
-	return heap.Waste{
-		Padding: a.Padding - b.Padding, Granularity: a.Granularity - b.Granularity,
-		Granule: a.Granule - b.Granule, Allocator: a.Allocator - b.Allocator,
-	}
+// release is the opposite of reserve.
+func (m *heapMeter) release(w *heap.Waste, at time.Duration) {
+	m.padding.set(m.padding.value-w.Padding, at)
+	m.granularity.set(m.granularity.value-w.Granularity, at)
+	m.granule.set(m.granule.value-w.Granule, at)
+	m.allocator.set(m.allocator.value-w.Allocator, at)
 }
 
 // thin drops every second sample and samples half as often from here on.
@@ -372,13 +355,12 @@ func (c *Collector) Run() Run {
 }
 
 func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) HeapTotals {
-	span := max(float64(end), 1)
 	t := HeapTotals{
 		Name: c.cfg.Heaps[number].Name, Kind: c.cfg.Heaps[number].Kind.String(),
-		MeanRequested: m.area.requested / span, MeanReserved: m.area.reserved / span, MeanBlocks: m.area.blocks / span,
+		MeanRequested: m.requested.mean(end), MeanReserved: m.reserved.mean(end), MeanBlocks: m.blocks.mean(end),
 		Internal: Internal{
-			Padding: m.area.padding / span, Granularity: m.area.granularity / span,
-			Granule: m.area.granule / span, Allocator: m.area.allocator / span,
+			Padding: m.padding.mean(end), Granularity: m.granularity.mean(end),
+			Granule: m.granule.mean(end), Allocator: m.allocator.mean(end),
 		},
 		UnusableSize: mem.Size(m.unusableSize), Causes: map[string]uint64{},
 		Limit: mem.Size(c.cfg.Heaps[number].Limit), LimitPerClient: mem.Size(c.cfg.Heaps[number].LimitPerClient),

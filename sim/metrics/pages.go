@@ -47,8 +47,7 @@ func (m *heapMeter) usage() ledger.Usage {
 	if m.pages != nil {
 		return m.pages.Usage()
 	}
-	l := m.heap.Ledger
-	return ledger.Usage{Blocks: l.Blocks(), Reserved: l.Reserved(), Requested: l.Requested()}
+	return m.heap.Ledger.Usage()
 }
 
 // arena returns the memory that the heap hands out.

@@ -6,11 +6,11 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// Clock says how time is measured.
+// Clock says what Now measures.
 const Clock = "thread CPU time"
 
-// now returns the CPU time that the calling thread has used.
-func now() (time.Duration, error) {
+// Now returns the CPU time that the calling thread has used.
+func Now() (time.Duration, error) {
 	var t unix.Timespec
 	if err := unix.ClockGettime(unix.CLOCK_THREAD_CPUTIME_ID, &t); err != nil {
 		return 0, err

@@ -4,10 +4,10 @@ package bench
 
 import "time"
 
-// Clock says how time is measured.
+// Clock says what Now measures.
 const Clock = "wall time"
 
 var start = time.Now()
 
-// now returns the time since the program started.
-func now() (time.Duration, error) { return time.Since(start), nil }
+// Now returns the time since the program started.
+func Now() (time.Duration, error) { return time.Since(start), nil }

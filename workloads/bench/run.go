@@ -94,7 +94,7 @@ func (r *Result) round(ctx context.Context, t *Trace, cfg allocator.Config, bloc
 	runtime.GC() // what went before is not for this strategy to clean up
 	runtime.LockOSThread()
 	defer runtime.UnlockOSThread()
-	start, err := now()
+	start, err := Now()
 	if err != nil {
 		return 0, err
 	}
@@ -102,7 +102,7 @@ func (r *Result) round(ctx context.Context, t *Trace, cfg allocator.Config, bloc
 	if err != nil {
 		return 0, err
 	}
-	end, err := now()
+	end, err := Now()
 	if err != nil {
 		return 0, err
 	}

@@ -94,7 +94,9 @@ type PlacementReader struct {
 
 	in     *bufio.Reader
 	text   bool
-	record int // bytes per record; 0 for text
+	record int    // bytes per record; 0 for text
+	ahead  []byte // whole records in the buffer of in
+	taken  int    // bytes to discard once ahead is used up
 	read   uint64
 	live   slotSet
 	err    error
@@ -170,27 +172,38 @@ func (t *PlacementReader) readHeader() error {
 // Next returns the next record, or false at the end of the trace or after an
 // error; see [PlacementReader.Err].
 func (t *PlacementReader) Next() (Placement, bool) {
-	if t.err != nil {
-		return Placement{}, false
-	}
 	var p Placement
+	ok := t.next(&p)
+	return p, ok
+}
+
+// next is Next; p is of no use where it returns false.
+func (t *PlacementReader) next(p *Placement) bool {
+	if t.err != nil {
+		return false
+	}
 	var err error
-	if t.text {
-		p, err = t.nextLine()
-	} else {
-		p, err = t.nextRecord()
+	switch {
+	case t.text:
+		*p, err = t.nextLine()
+	case len(t.ahead) > 0:
+		t.parseRecord(p)
+	default:
+		if err = t.readAhead(); err == nil {
+			t.parseRecord(p)
+		}
 	}
 	if err == nil {
-		err = t.check(&p)
+		err = t.check(p)
 	}
 	if err != nil {
+		*p = Placement{}
 		t.err = err
 		if err != io.EOF {
 			t.err = t.fail(err)
 		}
-		return Placement{}, false
 	}
-	return p, true
+	return err == nil
 }
 
 // Err returns the error that ended the trace, a *PlacementError or nil.
@@ -206,33 +219,46 @@ func (t *PlacementReader) fail(err error) error {
 	return &PlacementError{Text: t.text, Position: t.read, Err: err}
 }
 
-// nextRecord returns io.EOF at the end, and ErrPlacementTooLong if that is not
-// the end of the input as well.
-func (t *PlacementReader) nextRecord() (Placement, error) {
+// readAhead makes ahead hold at least one record. It returns io.EOF at the end, and
+// ErrPlacementTooLong if that is not the end of the input as well.
+func (t *PlacementReader) readAhead() error {
+	if _, err := t.in.Discard(t.taken); err != nil {
+		return err
+	}
+	t.taken = 0
 	if t.read == t.Header.Records {
 		if _, err := t.in.ReadByte(); err != nil {
-			return Placement{}, err
+			return err
 		}
 		t.read++
-		return Placement{}, ErrPlacementTooLong
+		return ErrPlacementTooLong
 	}
+	records := min(t.Header.Records-t.read, uint64(placementBuffer/t.record))
+	raw, err := t.in.Peek(int(records) * t.record)
+	whole := len(raw) / t.record * t.record
+	if whole == 0 {
+		t.read++
+		return torn(err)
+	}
+	t.ahead, t.taken = raw[:whole], whole
+	return nil
+}
+
+// parseRecord takes the first record of ahead. It writes the fields where they are
+// wanted: a whole Placement that is copied at once waits for its parts.
+func (t *PlacementReader) parseRecord(p *Placement) {
+	raw := t.ahead[:t.record]
+	t.ahead = t.ahead[t.record:]
 	t.read++
-	raw, err := t.in.Peek(t.record)
-	if err != nil {
-		return Placement{}, torn(err)
-	}
 	slot := binary.LittleEndian.Uint32(raw)
-	p := Placement{
-		Free:  slot>>31 != 0,
-		Slot:  slot &^ (1 << 31),
-		Size:  uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit,
-		Align: uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit,
-	}
+	p.Free = slot>>31 != 0
+	p.Slot = slot &^ (1 << 31)
+	p.Size = uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit
+	p.Align = uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit
+	p.Limit = 0
 	if len(raw) == 16 {
 		p.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * t.Header.Unit
 	}
-	_, err = t.in.Discard(len(raw))
-	return p, err
 }
 
 // nextLine returns the next line that holds a record.

@@ -19,6 +19,7 @@ type PlacementSource struct {
 	reader *PlacementReader
 	tick   time.Duration
 	at     time.Duration
+	record Placement
 	err    error
 }
 
@@ -30,8 +31,8 @@ func NewPlacementSource(r *PlacementReader, tick time.Duration) *PlacementSource
 
 // Next implements workloads.Source. The outcome is not looked at.
 func (s *PlacementSource) Next(*workloads.Outcome) (workloads.Op, bool) {
-	record, ok := s.reader.Next()
-	if !ok || s.err != nil {
+	record := &s.record
+	if s.err != nil || !s.reader.next(record) {
 		return workloads.Op{}, false
 	}
 	at := s.at
