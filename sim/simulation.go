@@ -433,7 +433,7 @@ func (s *Simulation) giveBack(slot uint32) error {
 	if s.places != nil {
 		s.places.remove(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size})
 	}
-	return s.heaps[b.heap].Free(b.Buffer)
+	return s.heaps[b.heap].Free(&b.Buffer)
 }
 
 // emit shows the event to the observers and, where asked for, checks the system.

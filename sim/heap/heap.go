@@ -157,7 +157,7 @@ const demands = allocator.HonoursAll &^ allocator.HonoursDirection
 
 // Free gives a buffer back. The error is the strategy's or the ledger's: the
 // buffer was not live.
-func (h *Heap) Free(b Buffer) error {
+func (h *Heap) Free(b *Buffer) error {
 	if err := h.strategy.Free(b.Block); err != nil {
 		return fmt.Errorf("heap %s: %w", h.Name, err)
 	}

@@ -156,10 +156,10 @@ func TestAlignmentOfTheBuffer(t *testing.T) {
 func TestFreeingTwiceIsAnError(t *testing.T) {
 	h := newHeap(t, heap.Config{Granule: 4096})
 	b, _ := alloc(h, heap.Request{Plan: plan(t), Payload: 1})
-	if err := h.Free(b); err != nil {
+	if err := h.Free(&b); err != nil {
 		t.Fatal(err)
 	}
-	if err := h.Free(b); !errors.Is(err, allocator.ErrDoubleFree) {
+	if err := h.Free(&b); !errors.Is(err, allocator.ErrDoubleFree) {
 		t.Errorf("got %v", err)
 	}
 	if err := h.Check(); err != nil || h.Ledger.Blocks() != 0 {

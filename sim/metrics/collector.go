@@ -101,6 +101,13 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 			c.heaps = append(c.heaps, newHeapMeter(cfg, i, h))
 		}
 	}
+	if c.grid > 0 { // the number of samples is known
+		const samples = gridSamples + 2
+		for i, m := range c.heaps {
+			c.samples[i] = make([]Sample, 0, samples)
+			m.pixels.cells = make([]Cell, 0, samples*m.pixels.rows)
+		}
+	}
 	if c.ram = s.Memory(); c.ram != nil {
 		c.memory = &MemoryTotals{Killed: []Killed{}}
 	}
