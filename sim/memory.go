@@ -17,6 +17,20 @@ import (
 // start.
 var ErrMemory = errors.New("memory does not hold what it is to hold at the start")
 
+// frames is the machine's memory, and who has it.
+type frames struct {
+	memory        *physmem.Memory
+	pages         []*heap.Pages   // by heap; nil: it is an arena
+	working       []bool          // by heap: its work that was put off is scheduled
+	owners        []physmem.Owner // by client
+	files         physmem.Owner   // of the page cache
+	processOf     map[physmem.Owner]int32
+	processOwners []physmem.Owner // of the processes of the configuration
+	holds         []hold
+	stopped       bool             // the machine panicked
+	atKill        ledger.Diagnosis // the state of memory when it ran out last
+}
+
 // startMachine makes page frames and the heaps that take them.
 func (s *Simulation) startMachine() error {
 	m := s.cfg.Machine

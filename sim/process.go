@@ -24,6 +24,13 @@ type Process struct {
 	Program     *program.Program // nil: it only holds memory
 }
 
+// processTable is all processes.
+type processTable struct {
+	processes []process
+	clientOf  map[string]int   // by name
+	latest    map[string]int32 // the process that got a name last
+}
+
 // process is a process that runs or has run.
 type process struct {
 	*Process        // its own, or of the ancestor that the configuration has

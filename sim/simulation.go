@@ -9,11 +9,9 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/allocator/ledger"
-	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/sim/dmabuf"
 	"dmasim/sim/heap"
-	"dmasim/sim/physmem"
 	"dmasim/workloads"
 )
 
@@ -42,46 +40,12 @@ type Simulation struct {
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
 
-	// What follows is of processes and transfers; without any, kernel is nil.
-	kernel          *dmabuf.System
-	uses            []use    // by slot
-	slotOf          []uint32 // by dmabuf.Buffer
-	drivers         []dmabuf.PID
-	processes       []process
-	clientOf        map[string]int   // of processes
-	latest          map[string]int32 // the process that got a name last
-	engines         []engine         // by device
-	coherent        []bool
-	alone           []*devices.Plan // what one device demands
-	reach           []mem.RangeSet
-	transfers       []transfer
-	freeTransfers   []uint32
-	attachments     []attachment
-	freeAttachments []uint32
-	shares          []share
-	freeShares      []uint32
-	orphans         []uint32   // transfers whose buffers are gone
-	places          *occupancy // nil where no transfer strays
-
-	// And of page frames; without any, memory is nil.
-	memory        *physmem.Memory
-	pages         []*heap.Pages   // by heap; nil: it is an arena
-	working       []bool          // by heap: its work that was put off is scheduled
-	owners        []physmem.Owner // by client
-	files         physmem.Owner   // of the page cache
-	processOf     map[physmem.Owner]int32
-	processOwners []physmem.Owner // of the processes of the configuration
-	holds         []hold
-	stopped       bool             // the machine panicked
-	atKill        ledger.Diagnosis // the state of memory when it ran out last
-
-	// Lists that are used again and again.
-	fences   []dmabuf.Fence
-	tokens   []dmabuf.Token
-	released []dmabuf.Buffer
-	warnings []dmabuf.Warning
-	pieces   []mem.Range
-	strays   []mem.Range
+	// Without processes and transfers kernel is nil, and without page frames memory
+	// is.
+	sharing
+	processTable
+	dma
+	frames
 }
 
 // live is a buffer in a slot.

@@ -14,6 +14,20 @@ import (
 	"dmasim/sim/physmem"
 )
 
+// sharing is what the kernel knows of buffers as dma-bufs.
+type sharing struct {
+	kernel     *dmabuf.System
+	uses       []use        // by slot
+	slotOf     []uint32     // by dmabuf.Buffer
+	drivers    []dmabuf.PID // of clients, that import their buffers
+	shares     []share
+	freeShares []uint32
+
+	// Lists that are used again and again.
+	released []dmabuf.Buffer
+	warnings []dmabuf.Warning
+}
+
 // startSystem makes what processes and transfers need, if there are any.
 func (s *Simulation) startSystem() error {
 	transfers := false

@@ -4,6 +4,8 @@ import (
 	"time"
 
 	"dmasim/allocator/ledger"
+	"dmasim/devices"
+	"dmasim/mem"
 	"dmasim/sim/dmabuf"
 	"dmasim/workloads/program"
 )
@@ -13,6 +15,26 @@ type Transfer struct {
 	Device int // index into Config.Devices
 	Access program.Access
 	Time   time.Duration
+}
+
+// dma is what devices do.
+type dma struct {
+	engines         []engine // by device
+	coherent        []bool
+	alone           []*devices.Plan // what one device demands
+	reach           []mem.RangeSet
+	transfers       []transfer
+	freeTransfers   []uint32
+	attachments     []attachment
+	freeAttachments []uint32
+	orphans         []uint32   // transfers whose buffers are gone
+	places          *occupancy // nil where no transfer strays
+
+	// Lists that are used again and again.
+	fences []dmabuf.Fence
+	tokens []dmabuf.Token
+	pieces []mem.Range
+	strays []mem.Range
 }
 
 // engine is the part of a device that transfers: one transfer at a time, in the
