@@ -1,6 +1,9 @@
 package sim
 
-import "time"
+import (
+	"math/bits"
+	"time"
+)
 
 // due is something that happens at a time known beforehand.
 type due struct {
@@ -24,8 +27,13 @@ const (
 	heapWork      // a heap frees what it had put off
 )
 
-func (d due) before(o due) bool {
-	return d.at < o.at || (d.at == o.at && d.sequence < o.sequence)
+// before returns 1 if d is due before o, else 0. What is due next is as good as
+// random, so that a branch on it would be guessed wrong half of the time: the two
+// keys are subtracted as numbers of 128 bits. Times are not negative.
+func (d *due) before(o *due) int {
+	_, borrow := bits.Sub64(d.sequence, o.sequence, 0)
+	_, borrow = bits.Sub64(uint64(d.at), uint64(o.at), borrow)
+	return int(borrow)
 }
 
 // agenda is a 4-ary min-heap by (time, sequence). container/heap boxes every
@@ -37,7 +45,7 @@ func (q *agenda) push(d due) {
 	i := len(h) - 1
 	for i > 0 {
 		parent := (i - 1) / 4
-		if !d.before(h[parent]) {
+		if d.before(&h[parent]) == 0 {
 			break
 		}
 		h[i] = h[parent]
@@ -57,18 +65,9 @@ func (q *agenda) pop() due {
 		return first
 	}
 	i := 0
-	for {
-		child := 4*i + 1
-		if child >= len(h) {
-			break
-		}
-		least := child
-		for c := child + 1; c < min(child+4, len(h)); c++ {
-			if h[c].before(h[least]) {
-				least = c
-			}
-		}
-		if !h[least].before(last) {
+	for 4*i+1 < len(h) {
+		least := h.earliestChild(i)
+		if h[least].before(&last) == 0 {
 			break
 		}
 		h[i] = h[least]
@@ -76,4 +75,20 @@ func (q *agenda) pop() due {
 	}
 	h[i] = last
 	return first
+}
+
+// earliestChild returns the child of i that is due first; i has one.
+func (q agenda) earliestChild(i int) int {
+	child := 4*i + 1
+	if child+4 <= len(q) {
+		c := q[child : child+4 : child+4]
+		low := c[1].before(&c[0])
+		high := 2 + c[3].before(&c[2])
+		return child + low + (high-low)*c[high].before(&c[low])
+	}
+	least := child
+	for c := child + 1; c < len(q); c++ {
+		least += (c - least) * q[c].before(&q[least])
+	}
+	return least
 }

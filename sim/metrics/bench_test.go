@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"dmasim/sim"
+	"dmasim/sim/metrics"
 	"dmasim/sim/scenario"
 )
 
@@ -30,7 +31,8 @@ workloads:
 `
 
 // BenchmarkMillionOperations is a whole simulation with metrics, samples and
-// memory map, for each strategy; ns/op is for the million.
+// memory map, for each strategy. Unlike a trace, its work is drawn at random as it
+// goes, and its buffers end by themselves.
 func BenchmarkMillionOperations(b *testing.B) {
 	for _, name := range []string{"first-fit", "best-fit", "tlsf"} {
 		b.Run(name, func(b *testing.B) {
@@ -42,11 +44,17 @@ func BenchmarkMillionOperations(b *testing.B) {
 			if err != nil {
 				b.Fatal(err)
 			}
+			var run metrics.Run
+			var took time.Duration
 			for b.Loop() {
-				run := simulate(b, &v, 1, false)
-				b.ReportMetric(float64(run.Summary.Events), "events/op")
-				b.ReportMetric(float64(run.Summary.Clients[0].Failures+run.Summary.Clients[1].Failures), "failures/op")
+				cfg, err := v.Build(1)
+				if err != nil {
+					b.Fatal(err)
+				}
+				took += timed(b, func() { run = measure(b, cfg) })
 			}
+			reportEvents(b, run.Summary.Events, took)
+			b.ReportMetric(float64(run.Summary.Clients[0].Failures+run.Summary.Clients[1].Failures), "failures")
 		})
 	}
 }
