@@ -52,6 +52,11 @@ memory in use; the mean largest-free index (1 - largest hole / free) of the heap
 and of what the device that sees the most fragmented part of it reaches; and the
 share of the memory in use that nobody asked for.
 
+Of a heap that takes pages of a machine, the index is the share of free memory
+that blocks of 1MiB cannot use. What went wrong beside failed requests is counted
+below the table: scribbles, stale reads, processes killed for want of memory,
+leaks; the first thousand are in incidents.csv.
+
 For a trace it also prints what each variant needs, if nothing failed, as a
 ratio to the load, the most bytes that live at once, below which no strategy can
 stay; and, of a .csv, how low the buffers are packed by someone who knows all
