@@ -31,7 +31,7 @@ func (s *System) EndCPUAccess(pid PID, fd FD, access Access) (synced uint64, err
 }
 
 func (s *System) bracket(pid PID, fd FD, access Access) (*buffer, Buffer, Errno) {
-	_, f, errno := s.open(pid, fd, bufferFile, EINVAL)
+	_, f, errno := s.open(pid, fd, bufferFile, ENOTTY)
 	switch {
 	case errno != OK:
 		return nil, 0, errno

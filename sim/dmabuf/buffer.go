@@ -76,9 +76,10 @@ type mapping struct {
 }
 
 // Mmap maps length bytes of a buffer from an offset, both in whole pages or not:
-// EINVAL if they pass the buffer's end (dma_buf_mmap_internal).
+// EINVAL if they pass the buffer's end (dma_buf_mmap_internal), ENODEV if the
+// descriptor is of something else.
 func (s *System) Mmap(pid PID, fd FD, offset, length uint64) (Mapping, Errno) {
-	_, f, errno := s.open(pid, fd, bufferFile, EINVAL)
+	_, f, errno := s.open(pid, fd, bufferFile, ENODEV)
 	if errno != OK {
 		return 0, errno
 	}

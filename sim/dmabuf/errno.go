@@ -8,13 +8,16 @@ const (
 	OK Errno = iota
 	EBADF
 	EINVAL
+	ENODEV // mmap of a file that has none
+	ENOENT
+	ENOTTY // an ioctl that the file does not know
 	EMFILE
 	EBUSY
 	EAGAIN // the call would wait
 	ESRCH
 )
 
-var errnoNames = [...]string{"OK", "EBADF", "EINVAL", "EMFILE", "EBUSY", "EAGAIN", "ESRCH"}
+var errnoNames = [...]string{"OK", "EBADF", "EINVAL", "ENODEV", "ENOENT", "ENOTTY", "EMFILE", "EBUSY", "EAGAIN", "ESRCH"}
 
 // String returns the name, such as "EBADF".
 func (e Errno) String() string { return errnoNames[e] }

@@ -71,7 +71,7 @@ func (s *System) OpenHeap(pid PID, heap int, cloExec bool) (FD, Errno) {
 
 // HeapOf returns the heap that a descriptor is of.
 func (s *System) HeapOf(pid PID, fd FD) (heap int, errno Errno) {
-	_, f, errno := s.open(pid, fd, heapFile, EINVAL)
+	_, f, errno := s.open(pid, fd, heapFile, ENOTTY)
 	if errno != OK {
 		return 0, errno
 	}

@@ -222,7 +222,7 @@ func TestPrograms(t *testing.T) {
 				pid, fd, to, cloExec := anyPID(), anyFD(), anyFD(), rapid.Bool().Draw(t, "cloexec")
 				errno := s.Dup3(pid, fd, to, cloExec)
 				p, file, want := find(pid, fd, false)
-				if want == dmabuf.OK && fd == to {
+				if fd == to {
 					want = dmabuf.EINVAL
 				} else if want == dmabuf.OK && (to < 0 || int(to) >= p.limit) {
 					want = dmabuf.EBADF
@@ -245,6 +245,9 @@ func TestPrograms(t *testing.T) {
 				offset, length := rapid.Uint64Range(0, 50).Draw(t, "offset"), rapid.Uint64Range(0, 60).Draw(t, "length")
 				m, errno := s.Mmap(pid, fd, offset, length)
 				p, file, want := find(pid, fd, true)
+				if want == dmabuf.EINVAL {
+					want = dmabuf.ENODEV
+				}
 				if want == dmabuf.OK && (length == 0 || offset+length > file.size) {
 					want = dmabuf.EINVAL
 				}
@@ -563,6 +566,61 @@ func TestSyncFiles(t *testing.T) {
 	must(t, s.Exit(otherPID))
 	if err := s.Check(); err != nil {
 		t.Error(err)
+	}
+}
+
+// TestReleaseOrder: what a process held last goes first, and mappings last.
+func TestReleaseOrder(t *testing.T) {
+	s := dmabuf.New()
+	pid := s.Spawn(16)
+	var buffers []dmabuf.Buffer
+	for range 4 {
+		b, fd, errno := s.Export(pid, 4096, false)
+		must(t, errno)
+		buffers = append(buffers, b)
+		if len(buffers) <= 2 {
+			_, errno = s.Mmap(pid, fd, 0, 4096)
+			must(t, errno)
+		}
+	}
+	must(t, s.Exit(pid))
+	want := []dmabuf.Buffer{buffers[3], buffers[2], buffers[0], buffers[1]}
+	if got := s.Released(nil); !slices.Equal(got, want) {
+		t.Errorf("released %v, want %v", got, want)
+	}
+}
+
+// TestWrongFiles: calls on files of another kind.
+func TestWrongFiles(t *testing.T) {
+	s := dmabuf.New()
+	pid, b, fd := buffer(t, s)
+	heap, errno := s.OpenHeap(pid, 0, true)
+	must(t, errno)
+	s.AddFence(b, s.NewFence(s.NewContext()), dmabuf.Write)
+	sync, errno := s.ExportSyncFile(pid, fd, dmabuf.Reads)
+	must(t, errno)
+	_, mapped := s.Mmap(pid, sync, 0, 1)
+	_, _, begun := s.BeginCPUAccess(pid, heap, dmabuf.Reads)
+	_, allocated := s.HeapOf(pid, fd)
+	_, exported := s.ExportSyncFile(pid, heap, dmabuf.Reads)
+	_, gotten := s.Get(pid, heap)
+	_, merged := s.MergeSyncFiles(pid, fd, sync)
+	_, mergedWith := s.MergeSyncFiles(pid, sync, fd)
+	_, mergedBad := s.MergeSyncFiles(pid, sync, 99)
+	for name, c := range map[string]struct{ got, want dmabuf.Errno }{
+		"mmap of a sync_file":      {mapped, dmabuf.ENODEV},
+		"bracket of a heap":        {begun, dmabuf.ENOTTY},
+		"allocation from a buffer": {allocated, dmabuf.ENOTTY},
+		"fences of a heap":         {exported, dmabuf.ENOTTY},
+		"import of a heap":         {gotten, dmabuf.EINVAL},
+		"merge of a buffer":        {merged, dmabuf.ENOTTY},
+		"merge with a buffer":      {mergedWith, dmabuf.ENOENT},
+		"merge with nothing":       {mergedBad, dmabuf.ENOENT},
+		"dup3 onto itself":         {s.Dup3(pid, 99, 99, false), dmabuf.EINVAL},
+	} {
+		if c.got != c.want {
+			t.Errorf("%s: %v, want %v", name, c.got, c.want)
+		}
 	}
 }
 

@@ -106,35 +106,38 @@ func (s *System) Exec(pid PID) Errno {
 	if p == nil {
 		return ESRCH
 	}
-	for fd := range p.descriptors {
-		if p.descriptors[fd].open && p.descriptors[fd].cloExec {
-			s.closeDescriptor(p, fd)
-		}
-	}
-	s.dropMappings(p)
+	s.closeAll(p, true)
 	return OK
 }
 
-// Exit ends a process, by itself or killed: its descriptors are closed in rising
-// order, and its mappings go. What drivers do for it is the caller's.
+// Exit ends a process, by itself or killed: its descriptors and mappings go. What
+// drivers do for it is the caller's.
 func (s *System) Exit(pid PID) Errno {
 	p := s.process(pid)
 	if p == nil {
 		return ESRCH
 	}
-	s.dropMappings(p)
-	for fd := range p.descriptors {
-		if p.descriptors[fd].open {
-			s.closeDescriptor(p, fd)
-		}
-	}
+	s.closeAll(p, false)
 	p.descriptors, p.ended = nil, true
 	return OK
 }
 
-func (s *System) dropMappings(p *process) {
-	for p.mappings != 0 {
-		s.unmap(p, uint32(p.mappings-1))
+// closeAll drops the mappings of a process and closes its descriptors, or those
+// that an exec closes. The kernel only queues the last references there, and
+// drops what it queued last first (fput, task_work_run): descriptors from the
+// highest down, then mappings, the oldest first.
+func (s *System) closeAll(p *process, exec bool) {
+	for fd := len(p.descriptors) - 1; fd >= 0; fd-- {
+		if d := &p.descriptors[fd]; d.open && (d.cloExec || !exec) {
+			s.closeDescriptor(p, fd)
+		}
+	}
+	var newestFirst []uint32
+	for m := p.mappings; m != 0; m = s.mappings.at(uint32(m - 1)).next {
+		newestFirst = append(newestFirst, uint32(m-1))
+	}
+	for i := len(newestFirst) - 1; i >= 0; i-- {
+		s.unmap(p, newestFirst[i])
 	}
 }
 
@@ -205,14 +208,15 @@ func (s *System) Dup(pid PID, fd FD, cloExec bool) (FD, Errno) {
 }
 
 // Dup3 duplicates a descriptor to a given one, which is closed before if it is
-// open (dup3).
+// open (dup3). The same one twice is EINVAL, even if it is not open.
 func (s *System) Dup3(pid PID, fd, to FD, cloExec bool) Errno {
+	if fd == to {
+		return EINVAL
+	}
 	p, d, errno := s.descriptor(pid, fd)
 	switch {
 	case errno != OK:
 		return errno
-	case fd == to:
-		return EINVAL
 	case to < 0 || int(to) >= p.limit:
 		return EBADF
 	}

@@ -26,7 +26,7 @@ func (a Access) valid() bool { return a != 0 && a&^(Reads|Writes) == 0 }
 // to wait for now (DMA_BUF_IOCTL_EXPORT_SYNC_FILE). Its descriptor is closed on
 // exec. One without fences is signalled.
 func (s *System) ExportSyncFile(pid PID, fd FD, access Access) (FD, Errno) {
-	p, f, errno := s.open(pid, fd, bufferFile, EINVAL)
+	p, f, errno := s.open(pid, fd, bufferFile, ENOTTY)
 	switch {
 	case errno != OK:
 		return 0, errno
@@ -68,7 +68,7 @@ func (s *System) newSyncFile(p *process, fences []Fence) (FD, Errno) {
 // or of a reader (DMA_BUF_IOCTL_IMPORT_SYNC_FILE). A descriptor of something else
 // is EINVAL, also if there is none.
 func (s *System) ImportSyncFile(pid PID, fd, fenceFD FD, access Access) Errno {
-	_, f, errno := s.open(pid, fd, bufferFile, EINVAL)
+	_, f, errno := s.open(pid, fd, bufferFile, ENOTTY)
 	switch {
 	case errno != OK:
 		return errno
@@ -92,15 +92,19 @@ func (s *System) ImportSyncFile(pid PID, fd, fenceFD FD, access Access) Errno {
 }
 
 // MergeSyncFiles makes a sync_file of the fences of two (SYNC_IOC_MERGE). Of one
-// context the later fence is enough.
+// context the later fence is enough. Without a free descriptor it is EMFILE before
+// the second one is looked at, which is ENOENT if it is no sync_file.
 func (s *System) MergeSyncFiles(pid PID, a, b FD) (FD, Errno) {
-	p, first, errno := s.open(pid, a, syncFileFile, EINVAL)
+	p, first, errno := s.open(pid, a, syncFileFile, ENOTTY)
 	if errno != OK {
 		return 0, errno
 	}
-	_, second, errno := s.open(pid, b, syncFileFile, EINVAL)
+	if p.open >= p.limit {
+		return 0, EMFILE
+	}
+	_, second, errno := s.open(pid, b, syncFileFile, ENOENT)
 	if errno != OK {
-		return 0, errno
+		return 0, ENOENT
 	}
 	s.scratch = s.scratch[:0]
 	for _, object := range []uint32{first.object, second.object} {
