@@ -77,7 +77,7 @@ const (
 
 // maxStepsAtOnce bounds the steps of a process at one instant. A program that
 // takes more lets no time pass.
-const maxStepsAtOnce = 1 << 22
+const maxStepsAtOnce = 1 << 20
 
 // ErrNoTime says that a program would go on for ever at one instant.
 var ErrNoTime = errors.New("the program lets no time pass: give a repeat an every, or let it sleep")
