@@ -9,10 +9,10 @@ import (
 
 func TestPermissionErrorTellsWhatHelps(t *testing.T) {
 	// Numbers that are nobody's, so that no name is printed.
-	const user, group = 4_000_000_001, 4_000_000_002
+	const user, group = 2_000_000_001, 2_000_000_002
 	const file = "/dev/dma_heap/system"
 	const (
-		join   = "run as root, or join the group (usermod -aG 4000000002 USER, then log in again)"
+		join   = "run as root, or join the group (usermod -aG 2000000002 USER, then log in again)"
 		rule   = `run as root, or give it to a group by a udev rule: SUBSYSTEM=="dma_heap", KERNEL=="system", GROUP="video", MODE="0660"`
 		beyond = "its mode allows it, so a container's device rules, a security module or a nodev mount does not: run outside of that"
 	)
@@ -38,7 +38,7 @@ func TestPermissionErrorTellsWhatHelps(t *testing.T) {
 		}
 	}
 	err := &PermissionError{Path: "/dev/udmabuf", Mode: fs.ModeDevice | 0o660, UID: user, GID: group, Err: errors.New("permission denied")}
-	want := "open /dev/udmabuf: permission denied: the file is 4000000001:4000000002 0660; "
+	want := "open /dev/udmabuf: permission denied: the file is 2000000001:2000000002 0660; "
 	if !strings.HasPrefix(err.Error(), want) {
 		t.Errorf("got  %s\nwant %s…", err, want)
 	}
