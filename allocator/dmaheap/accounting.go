@@ -89,7 +89,7 @@ func ReadAccounting(root fs.FS) Accounting {
 		if !a.Complete {
 			remedy := "a kernel with CONFIG_DMABUF_SYSFS_STATS"
 			if errors.Is(err, fs.ErrPermission) {
-				remedy = "run as root"
+				remedy = "run as root, outside of containers"
 			}
 			a.Gaps = append(a.Gaps, Gap{"sizes of all dma-bufs", "/" + statsPath, reason(err), remedy})
 		}
@@ -184,7 +184,7 @@ func ReadHeld(root fs.FS) ([]BufferInfo, []Gap) {
 	if h.hidden > 0 {
 		gaps = append(gaps, Gap{
 			What: fmt.Sprintf("dma-bufs held by %d of %d processes", h.hidden, len(processes)), Path: "/proc/PID/fd, fdinfo and maps",
-			Reason: reason(h.why), Remedy: "run as root",
+			Reason: reason(h.why), Remedy: "run as root, outside of containers",
 		})
 	}
 	return h.buffers, gaps
@@ -300,7 +300,7 @@ func DebugfsRemedy(root fs.FS, options string) string {
 	entries, err := fs.ReadDir(root, mountPoint)
 	switch {
 	case errors.Is(err, fs.ErrPermission):
-		return "run as root"
+		return "run as root, outside of containers"
 	case err == nil && len(entries) == 0:
 		return "as root: mount -t debugfs none /" + mountPoint
 	}

@@ -177,9 +177,9 @@ func TestReadAccountingWithoutPrivilege(t *testing.T) {
 			{Inode: 2, Size: 4096, Exporter: "system", References: 2, Holders: []Holder{{PID: 7, Command: "server", Descriptors: []int{7, 8}}}},
 		},
 		Gaps: []Gap{
-			{"references and attached devices of all dma-bufs", "/sys/kernel/debug/dma_buf/bufinfo", "permission denied", "run as root"},
+			{"references and attached devices of all dma-bufs", "/sys/kernel/debug/dma_buf/bufinfo", "permission denied", "run as root, outside of containers"},
 			{"sizes of all dma-bufs", "/sys/kernel/dmabuf/buffers", "file does not exist", "a kernel with CONFIG_DMABUF_SYSFS_STATS"},
-			{"dma-bufs held by 1 of 2 processes", "/proc/PID/fd, fdinfo and maps", "permission denied", "run as root"},
+			{"dma-bufs held by 1 of 2 processes", "/proc/PID/fd, fdinfo and maps", "permission denied", "run as root, outside of containers"},
 		},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
@@ -217,7 +217,7 @@ func TestDebugfsRemedy(t *testing.T) {
 	for want, root := range map[string]fs.FS{
 		"as root: mount -t debugfs none /sys/kernel/debug": fstest.MapFS{"sys/kernel/debug": {Mode: fs.ModeDir | 0o700}},
 		"a kernel with CONFIG_CMA_DEBUGFS":                 fstest.MapFS{"sys/kernel/debug/clk": {Mode: fs.ModeDir | 0o700}},
-		"run as root":                                      closedTo{fstest.MapFS{}, []string{"sys/kernel/debug"}},
+		"run as root, outside of containers":               closedTo{fstest.MapFS{}, []string{"sys/kernel/debug"}},
 	} {
 		if got := DebugfsRemedy(root, "CONFIG_CMA_DEBUGFS"); got != want {
 			t.Errorf("got %q, want %q", got, want)
