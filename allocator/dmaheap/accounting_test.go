@@ -1,9 +1,9 @@
 package dmaheap
 
 import (
+	"embed"
 	"errors"
 	"io/fs"
-	"os"
 	"strings"
 	"testing"
 	"testing/fstest"
@@ -12,12 +12,15 @@ import (
 )
 
 // The recordings are those of one process of a virtual machine, with a named
-// buffer that it has mapped, another with two descriptors, and a udmabuf.
-const recorded = "testdata/linux-6.12/"
+// buffer that it has mapped, another with two descriptors, and a udmabuf. They are
+// part of the test program, which so runs alone on a board.
+//
+//go:embed testdata/linux-6.12
+var recordings embed.FS
 
 func recording(t testing.TB, name string) string {
 	t.Helper()
-	text, err := os.ReadFile(recorded + name)
+	text, err := recordings.ReadFile("testdata/linux-6.12/" + name)
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -1,9 +1,11 @@
 package dmaheap_test
 
 import (
+	_ "embed"
 	"fmt"
 	"log"
 	"os"
+	"strings"
 
 	"dmasim/allocator/dmaheap"
 )
@@ -41,13 +43,13 @@ func Example() {
 	}
 }
 
+// bufinfo was /sys/kernel/debug/dma_buf/bufinfo.
+//
+//go:embed testdata/linux-6.12/bufinfo
+var bufinfo string
+
 func ExampleParseBufinfo() {
-	f, err := os.Open("testdata/linux-6.12/bufinfo")
-	if err != nil {
-		log.Fatal(err)
-	}
-	defer f.Close()
-	buffers, err := dmaheap.ParseBufinfo(f)
+	buffers, err := dmaheap.ParseBufinfo(strings.NewReader(bufinfo))
 	if err != nil {
 		log.Fatal(err)
 	}

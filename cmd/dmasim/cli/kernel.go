@@ -131,7 +131,11 @@ func printProbe(w io.Writer, r *probe.Report) error {
 		printField(&b, "files", fmt.Sprintf("a process may have %s open, and raise that to %s; the system has %d open, of at most %d",
 			limit(d.Soft), limit(d.Hard), d.Open, d.Most))
 	}
-	if p := r.Bounce; p != nil {
+	switch p := r.Bounce; {
+	case p == nil:
+	case p.Size == 0:
+		printField(&b, "bounce", "no bounce buffers (swiotlb)")
+	default:
 		printField(&b, "bounce", fmt.Sprintf("%s of bounce buffers (swiotlb), of which %s used, %s at most", p.Size.Short(), p.Used.Short(), p.HighWater.Short()))
 	}
 	printIOMMU(&b, r.IOMMU)

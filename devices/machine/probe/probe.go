@@ -98,7 +98,8 @@ type CMAArea struct {
 	AllocFail    uint64   `json:"alloc_pages_fail"`
 }
 
-// Bounce is the pool of bounce buffers, swiotlb.
+// Bounce is the pool of bounce buffers, swiotlb; of size 0 where the kernel made
+// none.
 type Bounce struct {
 	Size mem.Size `json:"size"`
 	Used mem.Size `json:"used"`

@@ -128,6 +128,14 @@ func TestRead(t *testing.T) {
 	}
 }
 
+// TestReadWithoutBounceBuffers is what Linux 6.12 shows where it made none.
+func TestReadWithoutBounceBuffers(t *testing.T) {
+	r := Read(fstest.MapFS{"sys/kernel/debug/swiotlb": {Mode: fs.ModeDir | 0o755}})
+	if r.Bounce == nil || *r.Bounce != (Bounce{}) {
+		t.Errorf("got %+v", r.Bounce)
+	}
+}
+
 func zoneNames(r *Report) []string {
 	var names []string
 	for _, z := range r.Memory.Zones {

@@ -130,6 +130,11 @@ func (p *prober) debugArea(folder string, a *CMAArea) error {
 // kernel/dma/swiotlb.c, swiotlb_create_debugfs_files, Linux 6.12.
 func (p *prober) bounce() {
 	const folder, slot = "sys/kernel/debug/swiotlb", 2 * mem.KiB
+	files, err := fs.ReadDir(p.root, folder)
+	if err == nil && len(files) == 0 {
+		p.Bounce = &Bounce{} // every device reaches all of memory
+		return
+	}
 	size, err := p.number(path.Join(folder, "io_tlb_nslabs"))
 	var used uint64
 	if err == nil {
