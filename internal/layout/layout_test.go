@@ -67,6 +67,8 @@ var below = map[string][]string{
 	"dmasim/allocator$":       {"dmasim/allocator/ledger", "dmasim/allocator/kernel", "dmasim/allocator/golden"},
 	"dmasim/allocator/ledger": {"dmasim/allocator/kernel", "dmasim/allocator/golden"},
 	"dmasim/allocator/kernel": {"dmasim/allocator/golden"},
+	// Usable on its own, so everything of dmasim is above it.
+	"dmasim/allocator/dmaheap": {"dmasim"},
 }
 
 func layer(path string) int {

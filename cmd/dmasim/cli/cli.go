@@ -90,6 +90,7 @@ why?`,
 	root.AddCommand(newBenchCommand())
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
+	root.AddCommand(newKernelCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)
