@@ -110,3 +110,16 @@ func TestFromProbeWithoutHeaps(t *testing.T) {
 		t.Error("a machine without memory")
 	}
 }
+
+// TestFromProbeWithoutPrivilege starts a machine whose iomem and pagetypeinfo could
+// not be read: the hole of a PC's first zone is where it always is.
+func TestFromProbeWithoutPrivilege(t *testing.T) {
+	r := probed(t)
+	r.Arch, r.CMA = "x86_64", nil
+	delete(r.Proc, "iomem")
+	delete(r.Proc, "pagetypeinfo")
+	_, _, cfg := load(t, r)
+	if _, err := sim.New(cfg); err != nil {
+		t.Error(err)
+	}
+}

@@ -94,12 +94,26 @@ func (c *checker) proc(made *sim.Machine) {
 			return
 		}
 		start := uint64(z.Start) * page
-		ranges := mem.NewRangeSet(mem.Range{Lo: start, Hi: start + z.Present*page})
+		var ranges mem.RangeSet
 		if state.RAM != nil {
 			ranges = state.RAM.Intersect(mem.NewRangeSet(mem.Range{Lo: start, Hi: start + z.Spanned*page}))
+		} else {
+			ranges = likelyRanges(machine.Arch(m.Arch), mem.Range{Lo: start, Hi: start + z.Spanned*page}, (z.Spanned-z.Present)*page)
 		}
 		made.Zones = append(made.Zones, machine.Zone{Name: z.Name, Ranges: ranges})
 	}
+}
+
+// likelyRanges returns where the memory of a zone is, of whose span some bytes are
+// missing, when nothing says where: on a PC below 1 MiB, where graphics and
+// firmware are, as far as that explains it, and else at the end.
+func likelyRanges(arch machine.Arch, span mem.Range, missing uint64) mem.RangeSet {
+	const legacy = uint64(mem.MiB)
+	pc := arch == machine.AMD64 || arch == machine.I386
+	if pc && span.Lo < legacy && legacy < span.Hi && missing < legacy-span.Lo {
+		return mem.NewRangeSet(mem.Range{Lo: span.Lo, Hi: legacy - missing}, mem.Range{Lo: legacy, Hi: span.Hi})
+	}
+	return mem.NewRangeSet(mem.Range{Lo: span.Lo, Hi: span.Hi - missing})
 }
 
 // pageblock returns the size in bytes of the blocks whose pages Linux keeps of

@@ -15,6 +15,7 @@ import (
 	"dmasim/allocator/dmaheap"
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
+	"dmasim/sim"
 	"dmasim/sim/scenario"
 )
 
@@ -104,10 +105,29 @@ func writeProbed(file string, report *probe.Report) (err error) {
 	if err := writeNew(file, string(text)); err != nil {
 		return err
 	}
-	if _, err := scenario.Load(file); err != nil {
-		return failedRun{errors.Join(fmt.Errorf("this machine cannot be simulated: %w", err), os.Remove(file))}
+	if err := startProbed(file); err != nil {
+		hint := ""
+		if len(report.Gaps) > 0 {
+			hint = " (not all of it could be read; see dmasim kernel probe)"
+		}
+		return failedRun{errors.Join(fmt.Errorf("this machine cannot be simulated: %w%s", err, hint), os.Remove(file))}
 	}
 	return nil
+}
+
+// startProbed loads a scenario and puts its machine into the state of the
+// beginning, which shows whether the copies agree with each other.
+func startProbed(file string) error {
+	s, err := scenario.Load(file)
+	if err != nil {
+		return err
+	}
+	cfg, err := s.Variants[0].Build(s.Variants[0].Spec.Seed)
+	if err != nil {
+		return err
+	}
+	_, err = sim.New(cfg)
+	return err
 }
 
 // printProbe prints a report for people, 80 columns wide.

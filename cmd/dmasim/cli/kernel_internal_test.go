@@ -76,6 +76,15 @@ func TestWriteProbedLeavesNothing(t *testing.T) {
 	if got := entries(t, dir); got != "" {
 		t.Errorf("left %s", got)
 	}
+	contradictory := probedMachine(t)
+	delete(contradictory.Proc, "pagetypeinfo")
+	contradictory.Proc["iomem"] = []byte("100000-1fffff : System RAM\n")
+	if err := writeProbed(filepath.Join(dir, "torn.yaml"), contradictory); err == nil {
+		t.Error("a machine with memory where there is none")
+	}
+	if got := entries(t, dir); got != "" {
+		t.Errorf("left %s", got)
+	}
 }
 
 // TestPrintProbeIsNarrow prints what other programs and long names could break.
