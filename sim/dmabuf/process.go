@@ -235,6 +235,3 @@ func (s *System) Dup3(pid PID, fd, to FD, cloExec bool) Errno {
 	}
 	return OK
 }
-
-// Descriptors returns how many descriptors a process has open.
-func (s *System) Descriptors(pid PID) int { return s.processes[pid].open }

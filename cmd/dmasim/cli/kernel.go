@@ -246,10 +246,11 @@ func printDMABufs(b *strings.Builder, a *probe.Accounting) {
 	if !a.Complete {
 		whole = ", as far as can be seen"
 	}
-	fmt.Fprintf(b, "\ndma-bufs: %d of together %s%s\n", len(a.Buffers), a.Total.Short(), whole)
 	if len(a.Buffers) == 0 {
+		fmt.Fprintf(b, "\ndma-bufs: none%s\n", whole)
 		return
 	}
+	fmt.Fprintf(b, "\ndma-bufs: %d of together %s%s\n", len(a.Buffers), a.Total.Short(), whole)
 	rows := [][]string{{"  inode", "size", "references", "exporter", "name"}}
 	for _, buffer := range a.Buffers[:min(len(a.Buffers), mostBuffers)] {
 		rows = append(rows, []string{
