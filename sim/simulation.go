@@ -378,7 +378,7 @@ func (s *Simulation) free(slot uint32) error {
 	if err := s.giveBack(slot); err != nil {
 		return err
 	}
-	e := s.next(Free, b.Owner, int(b.heap))
+	e := s.next(Free, int(b.Owner), int(b.heap))
 	e.Size, e.Buffer = b.Payload, &b.Buffer // still there: nothing took the slot since
 	s.emit()
 	return s.broken

@@ -51,9 +51,8 @@ func New(cfg Config) (*Heap, error) {
 // Buffer is a live buffer.
 type Buffer struct {
 	Block   allocator.Block
-	Owner   int
 	Payload uint64
-	Waste   Waste
+	Owner   int32
 	handle  ledger.Handle
 }
 
@@ -85,7 +84,7 @@ type Request struct {
 // windows. The diagnosis is for reading, and good until the next failure.
 func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	var req allocator.Request
-	waste := h.request(&req, r.Plan, r.Payload)
+	h.request(&req, r.Plan, r.Payload)
 	possible := r.Align <= 1 || req.AlignTo(r.Align)
 	req.Dir = r.Placement
 	if r.Placement == allocator.Natural {
@@ -110,8 +109,7 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 		h.mustFree(block)
 		return &h.failure
 	}
-	waste.Allocator = block.Size - req.Size
-	b.Block, b.Owner, b.Payload, b.Waste = block, r.Owner, r.Payload, waste
+	b.Block, b.Owner, b.Payload = block, int32(r.Owner), r.Payload
 	b.handle = h.Ledger.Alloc(block, r.Payload, r.Owner)
 	return &served
 }
@@ -202,19 +200,27 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 	return nil
 }
 
-// request builds what the strategy is asked, and says what is reserved beyond
-// the payload. Sizes that do not fit in 64 bits become the largest there is,
-// which no arena holds.
-func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) Waste {
+// request builds what the strategy is asked. Sizes that do not fit in 64 bits
+// become the largest there is, which no arena holds.
+func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) {
 	if !h.Aware {
-		guarded := payload + min(h.Guard, math.MaxUint64-payload)
-		req.Size = roundUp(guarded, h.Granule)
-		return Waste{Padding: guarded - payload, Granule: req.Size - guarded}
+		req.Size = roundUp(payload+min(h.Guard, math.MaxUint64-payload), h.Granule)
+		return
 	}
 	*req = plan.Request(payload, h.Granule)
-	padded := payload + plan.Padding
-	whole := roundUp(padded, plan.Granularity)
-	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
+}
+
+// Waste says what a buffer of the heap reserves beyond its payload. The plan is
+// the one with which it was asked for.
+func (h *Heap) Waste(b *Buffer, plan *devices.Plan) Waste {
+	padding, granularity := h.Guard, uint64(1)
+	if h.Aware {
+		padding, granularity = plan.Padding, plan.Granularity
+	}
+	padded := b.Payload + padding
+	whole := roundUp(padded, granularity)
+	asked := roundUp(whole, h.Granule)
+	return Waste{Padding: padding, Granularity: whole - padded, Granule: asked - whole, Allocator: b.Block.Size - asked}
 }
 
 func roundUp(n, unit uint64) uint64 {

@@ -137,7 +137,7 @@ func (c *Collector) Event(e *sim.Event) {
 	if e.Kind == sim.Alloc {
 		c.countRequest(m, e)
 	} else {
-		m.release(&e.Buffer.Waste, e.At)
+		m.release(e, &c.cfg.Clients[e.Client])
 	}
 	usage := m.usage()
 	m.requested.set(usage.Requested, e.At)
@@ -168,7 +168,7 @@ func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
 	client.RequestedBytes += mem.Size(e.Size)
 	cause := e.Diagnosis.Cause
 	if cause == allocator.None {
-		m.reserve(&e.Buffer.Waste, e.At)
+		m.reserve(e, &c.cfg.Clients[e.Client])
 		return
 	}
 	client.FailedBytes += mem.Size(e.Size)
@@ -210,8 +210,17 @@ func (c *Collector) failure(e *sim.Event) Failure {
 	}
 }
 
+// waste is that of the event's buffer.
+func (m *heapMeter) waste(e *sim.Event, client *sim.Client) heap.Waste {
+	if m.pages != nil {
+		return m.pages.Waste(e.Buffer)
+	}
+	return m.heap.Waste(e.Buffer, client.Plan)
+}
+
 // reserve adds the waste of a buffer that is live from then on.
-func (m *heapMeter) reserve(w *heap.Waste, at time.Duration) {
+func (m *heapMeter) reserve(e *sim.Event, client *sim.Client) {
+	w, at := m.waste(e, client), e.At
 	m.padding.set(m.padding.value+w.Padding, at)
 	m.granularity.set(m.granularity.value+w.Granularity, at)
 	m.granule.set(m.granule.value+w.Granule, at)
@@ -219,7 +228,8 @@ func (m *heapMeter) reserve(w *heap.Waste, at time.Duration) {
 }
 
 // release is the opposite of reserve.
-func (m *heapMeter) release(w *heap.Waste, at time.Duration) {
+func (m *heapMeter) release(e *sim.Event, client *sim.Client) {
+	w, at := m.waste(e, client), e.At
 	m.padding.set(m.padding.value-w.Padding, at)
 	m.granularity.set(m.granularity.value-w.Granularity, at)
 	m.granule.set(m.granule.value-w.Granule, at)
