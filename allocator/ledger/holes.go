@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"iter"
 	"slices"
 
 	"dmasim/allocator/holes"
@@ -13,14 +12,12 @@ import (
 // the same.
 const rebuildShare = 4
 
-// Holes returns the free ranges by rising address; none touch. The ledger must
-// not change while they are iterated.
-func (l *Ledger) Holes() iter.Seq[mem.Range] {
-	if l.outdated() {
-		l.findGaps() // whoever wants them all needs no index
-		return slices.Values(l.gaps)
-	}
-	return l.holes().All()
+// Holes returns the free ranges by rising address, for reading until the ledger
+// changes; none touch. It takes time in proportion to the live blocks: whoever
+// wants all holes needs no index.
+func (l *Ledger) Holes() []mem.Range {
+	l.findGaps()
+	return l.gaps
 }
 
 // HoleCount returns the number of free ranges.
@@ -104,7 +101,7 @@ func (l *Ledger) rebuild() {
 	l.placed, l.freed = l.placed[:0], l.freed[:0]
 	l.broken = !l.findGaps()
 	for _, e := range l.order {
-		l.states[e.handle] |= indexed
+		l.states[e.Handle] |= indexed
 	}
 	l.index.Reset(l.gaps)
 	clear(l.free.free)
@@ -116,25 +113,35 @@ func (l *Ledger) rebuild() {
 // findGaps finds what lies between the live blocks. It returns false if blocks
 // overlap or leave the arena.
 func (l *Ledger) findGaps() bool {
-	l.gaps = l.gaps[:0]
 	whole := true
-	order, at := l.byAddress(), uint64(0)
+	order, at := l.Live(), uint64(0)
+	gaps := slices.Grow(l.gaps[:0], len(order)+len(l.arena))
+	gaps = gaps[:cap(gaps)]
+	found := 0
 	for _, r := range l.arena {
 		at = max(at, r.Lo)
-		for len(order) > 0 && order[0].lo < r.Hi {
+		for len(order) > 0 && order[0].Lo < r.Hi {
 			e := &order[0]
 			order = order[1:]
-			if e.lo < at || e.hi > r.Hi {
+			if e.Lo < at || e.Hi > r.Hi {
 				whole = false
 			}
-			if e.lo > at && e.hi > e.lo {
-				l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: e.lo})
+			if e.Lo == e.Hi {
+				continue
 			}
-			at = max(at, e.hi)
+			// Whether there is a gap is as good as random: it is written in any
+			// case, and kept if it is one.
+			gaps[found] = mem.Range{Lo: at, Hi: e.Lo}
+			if e.Lo > at {
+				found++
+			}
+			at = max(at, e.Hi)
 		}
 		if at < r.Hi {
-			l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: r.Hi})
+			gaps[found] = mem.Range{Lo: at, Hi: r.Hi}
+			found++
 		}
 	}
+	l.gaps = gaps[:found]
 	return whole && len(order) == 0
 }

@@ -36,10 +36,10 @@ type Ledger struct {
 	broken bool        // live blocks overlap or leave the arena
 	gaps   []mem.Range // reused by findGaps
 
-	order   []entry // live blocks by address, but for those without ordered
+	order   []Entry // live blocks by address, but for those without ordered
 	current bool    // order is complete
 
-	fresh, spill, merged []entry // reused by byAddress
+	fresh, spill []Entry // reused by Live
 }
 
 // Handle names a live block. Handles are small numbers, below the largest

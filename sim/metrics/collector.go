@@ -305,7 +305,7 @@ func (m *heapMeter) sample(at time.Duration, number int) Sample {
 	for i := range parts {
 		parts[i].Size = m.unusableSize
 	}
-	for hole := range l.Holes() {
+	for _, hole := range l.Holes() {
 		free.Add(hole)
 		for i := range m.reaches {
 			for _, r := range m.reaches[i].window {

@@ -49,8 +49,10 @@ func (p *pixels) add(l *ledger.Ledger) {
 		row++
 		bounds = p.bounds(row)
 	}
-	for handle, entry := range l.Live() {
-		lo, hi := entry.Addr, entry.Addr+entry.Size
+	live := l.Live()
+	for i := range live {
+		entry := &live[i]
+		lo, hi := entry.Lo, entry.Hi
 		held := &p.bytes[entry.Owner]
 		for row < p.rows {
 			if lo < bounds.Hi {
@@ -58,7 +60,7 @@ func (p *pixels) add(l *ledger.Ledger) {
 				used += n
 				if *held += n; *held > most {
 					most = *held
-					cell.Client, cell.Tone = int16(entry.Owner), uint8(handle&1)
+					cell.Client, cell.Tone = int16(entry.Owner), uint8(entry.Handle&1)
 				}
 			}
 			if hi < bounds.Hi {
