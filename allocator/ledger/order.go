@@ -15,50 +15,41 @@ type Entry struct {
 // Live returns the live blocks by rising address, for reading until the ledger
 // changes. What came since the last call is sorted and merged into what has stayed.
 func (l *Ledger) Live() []Entry {
-	if l.current {
+	if len(l.fresh) == 0 && len(l.order) == l.total.Blocks {
 		return l.order
 	}
-	l.current = true
-	l.fresh = l.fresh[:0]
-	for h, is := range l.states {
-		if is&(live|ordered) == live {
-			b := &l.blocks[h]
-			l.fresh = append(l.fresh, Entry{b.lo, b.end(), Handle(h), b.owner})
-		}
-	}
-	l.fresh, l.spill = sortByAddress(l.fresh, l.spill)
-	l.order = mergeByAddress(l.dropFreed(l.order), l.fresh)
+	l.fresh, l.sorted = sortByAddress(l.fresh, l.sorted)
+	l.merge()
 	for i := range l.fresh {
 		l.states[l.fresh[i].Handle] |= ordered
 	}
+	l.fresh = l.fresh[:0]
 	return l.order
 }
 
-// dropFreed removes from list what was freed since it was put there. Which are
-// is as good as random, so that a branch on it would be guessed wrong.
-func (l *Ledger) dropFreed(list []Entry) []Entry {
-	kept := 0
-	for i := range list {
-		list[kept] = list[i]
-		kept += int(l.states[list[i].Handle] & ordered / ordered)
-	}
-	return list[:kept]
-}
-
-// mergeByAddress adds to list what came, both sorted, from the highest address
-// down. Of the same address, what came goes first.
-func mergeByAddress(list, came []Entry) []Entry {
-	from := len(list)
-	list = slices.Grow(list, len(came))[:len(list)+len(came)]
-	for i := len(came) - 1; i >= 0; i-- {
-		lo := came[i].Lo
-		for from > 0 && list[from-1].Lo >= lo {
-			from--
-			list[from+i+1] = list[from]
+// merge adds the sorted fresh blocks to the order and leaves out what was freed. Of
+// the same address, fresh ones go first. What was freed is as good as random, so that
+// a branch on it would be guessed wrong: all is written, and kept if it is live.
+func (l *Ledger) merge() {
+	from, fresh, states := l.order, l.fresh, l.states
+	to := slices.Grow(l.merged[:0], l.total.Blocks+1)
+	to = to[:cap(to)]
+	var n, i uint
+	for f := range fresh {
+		lo := fresh[f].Lo
+		for i < uint(len(from)) && from[i].Lo < lo {
+			to[n] = from[i]
+			n += uint(states[from[i].Handle] & ordered / ordered)
+			i++
 		}
-		list[from+i] = came[i]
+		to[n] = fresh[f]
+		n++
 	}
-	return list
+	for ; i < uint(len(from)); i++ {
+		to[n] = from[i]
+		n += uint(states[from[i].Handle] & ordered / ordered)
+	}
+	l.order, l.merged = to[:n], from
 }
 
 // digit is the number of address bits by which a pass of sortByAddress sorts.

@@ -288,7 +288,7 @@ func (c *Collector) sample(at time.Duration) {
 			continue
 		}
 		c.samples[i] = append(c.samples[i], m.sample(at, i))
-		m.pixels.add(m.heap.Ledger)
+		m.pixels.add(m.heap.Ledger.Live())
 	}
 }
 
