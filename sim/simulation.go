@@ -29,6 +29,7 @@ type Simulation struct {
 	cfg       Config
 	heaps     []*heap.Heap
 	inputs    []*input
+	requests  []heap.Request // by client
 	buffers   []live
 	freeSlots []uint32
 	due       agenda
@@ -99,6 +100,9 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 			return nil, err
 		}
 		s.heaps = append(s.heaps, made)
+	}
+	for i, client := range cfg.Clients {
+		s.requests = append(s.requests, heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement})
 	}
 	for _, in := range cfg.Inputs {
 		made := &input{Input: in, index: int32(len(s.inputs)), batch: make([]workloads.Op, 1)}
@@ -188,24 +192,23 @@ func (s *Simulation) step() (done bool, err error) {
 		return true, nil
 	}
 	until = min(until, end)
-	for {
-		op := &in.ahead[0]
+	var cause allocator.Cause
+	for i := range in.ahead {
+		op := &in.ahead[i]
+		if i > 0 && (op.At >= until || s.stopped || len(s.due) > 0 && s.due[0].at <= op.At) {
+			in.ahead = in.ahead[i:]
+			return false, nil
+		}
 		if op.At < s.now {
 			return false, in.misuse(op, ErrOrder)
 		}
 		s.advance(op.At)
-		cause, err := s.do(in, op)
-		if err != nil {
+		if cause, err = s.do(in, op); err != nil {
 			return false, err
 		}
-		if in.ahead = in.ahead[1:]; len(in.ahead) == 0 {
-			in.last.Op, in.last.Cause = *op, cause
-			return false, in.pull(&in.last)
-		}
-		if next := in.ahead[0].At; next >= until || s.stopped || len(s.due) > 0 && s.due[0].at <= next {
-			return false, nil
-		}
 	}
+	in.last.Op, in.last.Cause = in.ahead[len(in.ahead)-1], cause
+	return false, in.pull(&in.last)
 }
 
 // earliest returns the input whose operation comes next, nil if all have ended, and
@@ -328,10 +331,9 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	request := heap.Request{
-		Owner: number, Plan: client.Plan, Placement: client.Placement, Payload: op.Size, Align: op.Align, Limit: op.Limit,
-	}
-	slot, diagnosis := s.place(int32(client.Heap), &request)
+	request := s.request(number, op.Size)
+	request.Align, request.Limit = op.Align, op.Limit
+	slot, diagnosis := s.place(int32(client.Heap), request)
 	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
@@ -355,6 +357,13 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		s.openShare(slot, number)
 	}
 	return allocator.None, s.broken
+}
+
+// request is for a buffer of a client, good until the client's next.
+func (s *Simulation) request(client int, payload uint64) *heap.Request {
+	r := &s.requests[client]
+	r.Payload, r.Align, r.Limit = payload, 0, 0
+	return r
 }
 
 // place asks a heap for a buffer, which it puts into a slot. Heaps that take pages

@@ -203,11 +203,11 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 // request builds what the strategy is asked. Sizes that do not fit in 64 bits
 // become the largest there is, which no arena holds.
 func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) {
-	if !h.Aware {
+	if h.Aware {
+		plan.Fill(req, payload, h.Granule)
+	} else {
 		req.Size = roundUp(payload+min(h.Guard, math.MaxUint64-payload), h.Granule)
-		return
 	}
-	*req = plan.Request(payload, h.Granule)
 }
 
 // Waste says what a buffer of the heap reserves beyond its payload. The plan is
