@@ -99,43 +99,41 @@ func (l *Ledger) rebuild() {
 		l.states[h] &^= noted
 	}
 	l.placed, l.freed = l.placed[:0], l.freed[:0]
-	l.broken = !l.findGaps()
-	for _, e := range l.order {
-		l.states[e.Handle] |= indexed
+	l.findGaps()
+	for i := range l.order {
+		l.states[l.order[i].Handle] |= indexed
 	}
 	l.index.Reset(l.gaps)
 	clear(l.free.free)
+	free := uint64(0)
 	for _, gap := range l.gaps {
 		l.free.give(gap)
+		free += gap.Size()
 	}
+	l.broken = free+l.total.Reserved != l.capacity
 }
 
-// findGaps finds what lies between the live blocks. It returns false if blocks
-// overlap or leave the arena.
-func (l *Ledger) findGaps() bool {
-	whole := true
-	order, at := l.Live(), uint64(0)
+// findGaps finds what lies between the live blocks. Whether there is a gap before a
+// block is as good as random, so that a branch on it would be guessed wrong: it is
+// written in any case, and kept if it is one.
+func (l *Ledger) findGaps() {
+	order := l.Live()
 	gaps := slices.Grow(l.gaps[:0], len(order)+len(l.arena))
 	gaps = gaps[:cap(gaps)]
-	found := 0
+	at, i, found := uint64(0), 0, 0
 	for _, r := range l.arena {
 		at = max(at, r.Lo)
-		for len(order) > 0 && order[0].Lo < r.Hi {
-			e := &order[0]
-			order = order[1:]
-			if e.Lo < at || e.Hi > r.Hi {
-				whole = false
-			}
-			if e.Lo == e.Hi {
+		for i < len(order) && order[i].Lo < r.Hi {
+			lo, hi := order[i].Lo, order[i].Hi
+			i++
+			if lo == hi {
 				continue
 			}
-			// Whether there is a gap is as good as random: it is written in any
-			// case, and kept if it is one.
-			gaps[found] = mem.Range{Lo: at, Hi: e.Lo}
-			if e.Lo > at {
+			gaps[found] = mem.Range{Lo: at, Hi: lo}
+			if lo > at {
 				found++
 			}
-			at = max(at, e.Hi)
+			at = max(at, hi)
 		}
 		if at < r.Hi {
 			gaps[found] = mem.Range{Lo: at, Hi: r.Hi}
@@ -143,5 +141,4 @@ func (l *Ledger) findGaps() bool {
 		}
 	}
 	l.gaps = gaps[:found]
-	return whole && len(order) == 0
 }

@@ -283,16 +283,15 @@ func (m *heapMeter) sample(at time.Duration, number int) Sample {
 		Blocks: l.Blocks(), Failures: m.failures,
 	}
 	m.peak = l.Reserved()
+	holes := l.Holes()
 	free := FreeSpace{Size: m.unusableSize}
+	free.Add(holes...)
 	parts := make([]FreeSpace, len(m.reaches))
-	for i := range parts {
+	for i, r := range m.reaches {
 		parts[i].Size = m.unusableSize
-	}
-	for _, hole := range l.Holes() {
-		free.Add(hole)
-		for i := range m.reaches {
-			for _, r := range m.reaches[i].window {
-				parts[i].Add(hole.Intersect(r))
+		for _, hole := range holes {
+			for _, window := range r.window {
+				parts[i].Add(hole.Intersect(window))
 			}
 		}
 	}

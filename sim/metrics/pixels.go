@@ -33,26 +33,28 @@ func (p *pixels) bounds(row int) mem.Range { return mem.Range{Lo: p.edges[row], 
 // add appends the live blocks as a column. It costs time in proportion to them and
 // to the rows.
 func (p *pixels) add(live []ledger.Entry) {
+	bytes, i := p.bytes, 0
 	for row := range p.rows {
 		bounds := p.bounds(row)
-		cell, most, used := Cell{Client: -1}, uint64(0), uint64(0)
-		clear(p.bytes)
-		for len(live) > 0 && live[0].Lo < bounds.Hi {
-			block := &live[0]
-			n := min(block.Hi, bounds.Hi) - max(block.Lo, bounds.Lo)
+		clear(bytes)
+		var used, most uint64
+		first := i
+		for ; i < len(live) && live[i].Lo < bounds.Hi; i++ {
+			n := min(live[i].Hi, bounds.Hi) - max(live[i].Lo, bounds.Lo)
 			used += n
-			held := p.bytes[block.Owner] + n
-			p.bytes[block.Owner] = held
+			held := bytes[live[i].Owner] + n
+			bytes[live[i].Owner] = held
 			if held > most {
-				most = held
-				cell.Client, cell.Tone = int16(block.Owner), uint8(block.Handle&1)
+				first = i
 			}
-			if block.Hi > bounds.Hi {
+			most = max(most, held)
+			if live[i].Hi > bounds.Hi {
 				break // the rest of it is in the next row
 			}
-			live = live[1:]
 		}
+		cell := Cell{Client: -1}
 		if used > 0 {
+			cell.Client, cell.Tone = int16(live[first].Owner), uint8(live[first].Handle&1)
 			cell.Fill = uint8(max(1, float64(used)/float64(bounds.Size())*255))
 		}
 		p.cells = append(p.cells, cell)
