@@ -183,56 +183,97 @@ func (t *PlacementReader) Next() (Placement, bool) {
 }
 
 // read writes the next records to ops, without their times, and returns how many:
-// fewer than there is room for only at the end of the trace or after an error. Which
-// are frees is as good as random, so that a branch on it would be guessed wrong.
+// fewer than there is room for only at the end of the trace or after an error.
 func (t *PlacementReader) read(ops []workloads.Op) int {
-	if t.err != nil {
-		return 0
+	n := 0
+	for n < len(ops) && t.err == nil {
+		parsed, err := t.parse(ops[n:])
+		right := t.check(ops[n : n+parsed])
+		n += right
+		if right < parsed {
+			t.count -= uint64(parsed - right - 1)
+			err = t.wrong(&ops[n])
+		}
+		if err == io.EOF {
+			t.err = err
+		} else if err != nil {
+			t.err = t.fail(err)
+		}
 	}
-	raw, unit := t.ahead, t.Header.Unit
+	return n
+}
+
+// parse reads a line, or as many binary records as there is room for and are in the
+// buffer. It returns how many it was, or an error.
+func (t *PlacementReader) parse(ops []workloads.Op) (int, error) {
+	if t.text {
+		if err := t.parseLine(&ops[0]); err != nil {
+			return 0, err
+		}
+		return 1, nil
+	}
+	if len(t.ahead) == 0 {
+		if err := t.readAhead(); err != nil {
+			return 0, err
+		}
+	}
+	ops = ops[:min(len(ops), len(t.ahead)/t.record)]
+	raw, record, unit := t.ahead, t.record, t.Header.Unit
 	for i := range ops {
 		op := &ops[i] // field by field: a whole Op that is copied waits for its parts
-		if t.text {
-			if err := t.readLine(op); err != nil {
-				return t.stop(i, err)
-			}
-		} else {
-			if len(raw) == 0 {
-				if err := t.readAhead(); err != nil {
-					return t.stop(i, err)
-				}
-				raw = t.ahead
-			}
-			word := binary.LittleEndian.Uint32(raw[0:4])
-			op.Kind, op.Buffer, op.Client, op.Lifetime = workloads.Kind(word>>31), uint64(word&^(1<<31)), 0, 0
-			op.Size = uint64(binary.LittleEndian.Uint32(raw[4:8])) * unit
-			op.Align = uint64(binary.LittleEndian.Uint32(raw[8:12])) * unit
-			op.Limit = 0
-			if t.record == 16 {
-				op.Limit = uint64(binary.LittleEndian.Uint32(raw[12:16])) * unit
-			}
-			raw = raw[t.record:]
-			t.count++
+		words := (*[12]byte)(raw)
+		slot := binary.LittleEndian.Uint32(words[0:])
+		op.Kind, op.Buffer, op.Client, op.Lifetime = workloads.Kind(slot>>31), uint64(slot&^(1<<31)), 0, 0
+		op.Size = uint64(binary.LittleEndian.Uint32(words[4:])) * unit
+		op.Align = uint64(binary.LittleEndian.Uint32(words[8:])) * unit
+		op.Limit = 0
+		if record == 16 {
+			op.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * unit
 		}
-		free := uint64(op.Kind)
-		if !t.text && op.Buffer >= t.Header.Slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
-			return t.stop(i, t.malformed(op))
-		}
-		if t.live.flip(uint32(op.Buffer)) != free {
-			return t.stop(i, contradiction(op))
-		}
+		raw = raw[record:]
 	}
 	t.ahead = raw
+	t.count += uint64(len(ops))
+	return len(ops), nil
+}
+
+// check compares records with those before them and takes note of them. It returns
+// how many are right. Which are frees is as good as random, so that a branch on it
+// would be guessed wrong.
+func (t *PlacementReader) check(ops []workloads.Op) int {
+	slots := t.Header.Slots
+	if t.text {
+		slots = maxPlacementSlots
+	}
+	for i := range ops {
+		op := &ops[i]
+		free := uint64(op.Kind)
+		if op.Buffer >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
+			return i
+		}
+		word := t.live.word(uint32(op.Buffer))
+		if *word>>(op.Buffer%64)&1 != free {
+			return i
+		}
+		*word ^= 1 << (op.Buffer % 64)
+	}
 	return len(ops)
 }
 
-// stop notes why there are only n more records, and returns n.
-func (t *PlacementReader) stop(n int, err error) int {
-	t.err = err
-	if err != io.EOF {
-		t.err = t.fail(err)
+// wrong says what check found.
+func (t *PlacementReader) wrong(op *workloads.Op) error {
+	free := op.Kind == workloads.Free
+	switch {
+	case !t.text && op.Buffer >= t.Header.Slots:
+		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, op.Buffer, t.Header.Slots)
+	case free && op.Size|op.Align|op.Limit != 0:
+		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, op.Buffer)
+	case !free && op.Size == 0:
+		return fmt.Errorf("%w: slot %d has size 0", ErrPlacementSyntax, op.Buffer)
+	case free:
+		return fmt.Errorf("%w: free of slot %d, which is not live", ErrPlacementState, op.Buffer)
 	}
-	return n
+	return fmt.Errorf("%w: allocation of slot %d, which is live", ErrPlacementState, op.Buffer)
 }
 
 // Err returns the error that ended the trace, a *PlacementError or nil.
@@ -273,8 +314,8 @@ func (t *PlacementReader) readAhead() error {
 	return nil
 }
 
-// readLine reads the next line that holds a record.
-func (t *PlacementReader) readLine(op *workloads.Op) error {
+// parseLine reads the next line that holds a record.
+func (t *PlacementReader) parseLine(op *workloads.Op) error {
 	for {
 		line, err := t.in.ReadSlice('\n')
 		if err == io.EOF && len(line) == 0 {
@@ -334,25 +375,6 @@ func syntax(line []byte) error {
 	return fmt.Errorf("%w %q: want \"a SLOT SIZE ALIGN [LIMIT]\" or \"f SLOT\"", ErrPlacementSyntax, line)
 }
 
-// malformed says what is wrong with a record by itself.
-func (t *PlacementReader) malformed(op *workloads.Op) error {
-	switch {
-	case !t.text && op.Buffer >= t.Header.Slots:
-		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, op.Buffer, t.Header.Slots)
-	case op.Kind == workloads.Free:
-		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, op.Buffer)
-	}
-	return fmt.Errorf("%w: slot %d has size 0", ErrPlacementSyntax, op.Buffer)
-}
-
-// contradiction says what is wrong with a record after those before it.
-func contradiction(op *workloads.Op) error {
-	if op.Kind == workloads.Free {
-		return fmt.Errorf("%w: free of slot %d, which is not live", ErrPlacementState, op.Buffer)
-	}
-	return fmt.Errorf("%w: allocation of slot %d, which is live", ErrPlacementState, op.Buffer)
-}
-
 // torn makes the end of the input in the middle of something an error.
 func torn(err error) error {
 	if err == io.EOF {
@@ -369,17 +391,13 @@ const slotChunkBits = 12
 
 type slotChunk [1 << slotChunkBits / 64]uint64
 
-// flip adds the slot if it is not in the set, else removes it, and returns 1 if it
-// was in the set, else 0.
-func (s *slotSet) flip(slot uint32) uint64 {
+// word returns the word of 64 slots, by rising bit, that a slot is one of.
+func (s *slotSet) word(slot uint32) *uint64 {
 	i := int(slot >> slotChunkBits)
 	if i >= len(s.chunks) || s.chunks[i] == nil {
 		s.add(i)
 	}
-	word := &s.chunks[i][slot%(1<<slotChunkBits)/64]
-	was := *word >> (slot % 64) & 1
-	*word ^= 1 << (slot % 64)
-	return was
+	return &s.chunks[i][slot%(1<<slotChunkBits)/64]
 }
 
 func (s *slotSet) add(i int) {

@@ -41,14 +41,16 @@ func (s *PlacementSource) Fill(ops []workloads.Op) int {
 		return 0
 	}
 	n := s.reader.read(ops)
+	at := s.at
 	for i := range ops[:n] {
-		if s.at > math.MaxInt64-s.tick {
+		if at > math.MaxInt64-s.tick {
 			s.err = ErrTooLong
 			return i
 		}
-		ops[i].At = s.at
-		s.at += s.tick
+		ops[i].At = at
+		at += s.tick
 	}
+	s.at = at
 	return n
 }
 
