@@ -5,28 +5,38 @@ import (
 	"math/bits"
 
 	"dmasim/allocator"
+	"dmasim/mem"
 )
 
 // demand is the merged rule for blocks of one order, and the same in the simple
 // fields of a request where these can express it.
 type demand struct {
-	rule   *allocator.Rule
-	simple bool
-	window allocator.Window // if simple: one window without phase, with one bound at most
+	rule *allocator.Rule
+	// If simple, the rule is one window without phase, with one bound at most.
+	simple, bounded bool
+	reach           mem.Range
+	align, boundary uint64
+	slack           uint64 // if bounded: with how much of it the simple fields express the bound
 }
 
 func newDemand(rule *allocator.Rule) demand {
 	d := demand{rule: rule}
-	if len(rule.Windows) == 1 {
-		d.window = rule.Windows[0]
-		d.simple = d.window.Phase == 0
-		switch bounds := d.window.Bounds; len(bounds) {
-		case 0:
-		case 1:
-			d.simple = d.simple && bounds[0].Phase == 0
-		default:
-			d.simple = false
-		}
+	if len(rule.Windows) != 1 {
+		return d
+	}
+	w := &rule.Windows[0]
+	d.simple, d.reach = w.Phase == 0, w.Reach
+	if w.Align > 1 {
+		d.align = w.Align
+	}
+	switch len(w.Bounds) {
+	case 0:
+	case 1:
+		b := &w.Bounds[0]
+		d.simple = d.simple && b.Phase == 0 && b.Extra >= 0 // the field checks the whole block
+		d.bounded, d.boundary, d.slack = true, b.Boundary, uint64(b.Extra)
+	default:
+		d.simple = false
 	}
 	return d
 }
@@ -64,30 +74,15 @@ func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
 		*request = nowhere
 		return
 	}
+	d, slack := &p.demands[order], size-touched
 	request.Size = size
-	p.demands[order].fill(request, size-touched)
-}
-
-// fill puts the demand into a request of which so many bytes are slack: into its
-// simple fields, if they express it exactly.
-func (d *demand) fill(request *allocator.Request, slack uint64) {
-	w := &d.window
-	simple, boundary := d.simple, uint64(0)
-	for _, b := range w.Bounds {
-		// The field checks the whole block.
-		simple = simple && b.Extra >= 0 && uint64(b.Extra) == slack
-		boundary = b.Boundary
-	}
-	if !simple {
+	if !d.simple || d.bounded && d.slack != slack {
 		request.Slack, request.Rule = slack, d.rule
 		return
 	}
-	request.Lo, request.Boundary = w.Reach.Lo, boundary
-	if w.Align > 1 {
-		request.Align = w.Align
-	}
+	request.Lo, request.Align, request.Boundary = d.reach.Lo, d.align, d.boundary
 	// The whole block may end behind the reach by the slack.
-	if hi, over := bits.Add64(w.Reach.Hi, slack, 0); over == 0 && hi != math.MaxUint64 {
+	if hi, over := bits.Add64(d.reach.Hi, slack, 0); over == 0 && hi != math.MaxUint64 {
 		request.Hi = hi
 	}
 }

@@ -45,7 +45,7 @@ func (l *Ledger) checkBlocks() ([]Usage, error) {
 		case below != nil && below.end() > b.lo:
 			return nil, fmt.Errorf("%s overlaps %s", b.name(), below.name())
 		}
-		sums[b.owner].add(b)
+		sums[b.owner].add(b.size, b.requested)
 		below = b
 	}
 	return sums, nil

@@ -112,13 +112,14 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	l.states[h] = live | noted
 	e := &l.blocks[h]
 	e.lo, e.size, e.requested, e.owner, e.fresh = b.Addr, b.Size, requested, int32(owner), uint32(len(l.fresh))
-	l.fresh = append(l.fresh, Entry{e.lo, e.end(), h, e.owner})
+	end := e.end()
+	l.fresh = append(l.fresh, Entry{b.Addr, end, h, int32(owner)})
 
-	l.total.add(e)
-	l.owners[owner].add(e)
+	l.total.add(b.Size, requested)
+	l.owners[owner].add(b.Size, requested)
 	l.peakReserved = max(l.peakReserved, l.total.Reserved)
 	l.peakRequested = max(l.peakRequested, l.total.Requested)
-	l.highWater = max(l.highWater, e.end())
+	l.highWater = max(l.highWater, end)
 	for _, w := range l.spoils[owner] {
 		l.watches[w].polluted += l.watches[w].overlap(e)
 	}
@@ -146,8 +147,8 @@ func (l *Ledger) Free(h Handle) error {
 	l.states[h] &= noted
 	l.spare = append(l.spare, h)
 
-	l.total.sub(e)
-	l.owners[e.owner].sub(e)
+	l.total.sub(e.size, e.requested)
+	l.owners[e.owner].sub(e.size, e.requested)
 	for _, w := range l.spoils[e.owner] {
 		l.watches[w].polluted -= l.watches[w].overlap(e)
 	}
@@ -161,16 +162,16 @@ func (e *HandleError) Error() string {
 	return fmt.Sprintf("free of handle %d, which names no live block", e.Handle)
 }
 
-func (u *Usage) add(b *block) {
+func (u *Usage) add(reserved, requested uint64) {
 	u.Blocks++
-	u.Reserved += b.size
-	u.Requested += b.requested
+	u.Reserved += reserved
+	u.Requested += requested
 }
 
-func (u *Usage) sub(b *block) {
+func (u *Usage) sub(reserved, requested uint64) {
 	u.Blocks--
-	u.Reserved -= b.size
-	u.Requested -= b.requested
+	u.Reserved -= reserved
+	u.Requested -= requested
 }
 
 // Capacity returns the size of the arena in bytes.

@@ -30,6 +30,7 @@ type Heap struct {
 	Ledger   *ledger.Ledger
 	strategy allocator.Strategy
 	honours  allocator.Honours
+	trusted  bool             // all places are usable: the strategy is told everything, and honours it
 	failure  ledger.Diagnosis // of what failed last
 	broken   error            // the first placement that broke its request
 }
@@ -45,7 +46,10 @@ func New(cfg Config) (*Heap, error) {
 	if err != nil {
 		return nil, fmt.Errorf("heap %s: %w", cfg.Name, err)
 	}
-	return &Heap{Config: cfg, Ledger: ledger.New(cfg.Arena, cfg.Owners), strategy: strategy, honours: spec.Honours}, nil
+	return &Heap{
+		Config: cfg, Ledger: ledger.New(cfg.Arena, cfg.Owners), strategy: strategy,
+		honours: spec.Honours, trusted: cfg.Aware && spec.Honours&demands == demands,
+	}, nil
 }
 
 // Buffer is a live buffer.
@@ -103,7 +107,7 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	if h.Config.Check && h.broken == nil {
 		h.broken = h.verify(req, block)
 	}
-	if !h.usable(r, &req, block) {
+	if !h.trusted && !h.usable(r, &req, block) {
 		h.failure = h.Ledger.Diagnose(req)
 		h.failure.Cause = allocator.Unreachable
 		h.mustFree(block)
@@ -126,12 +130,12 @@ func (h *Heap) limit(req *allocator.Request, bytes uint64) {
 	}
 }
 
-// usable says whether block is what was asked for, where that is not certain.
+// usable says whether block is what was asked for, where the strategy is not trusted.
 func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block) bool {
 	if r.Limit != 0 && h.honours&allocator.HonoursWindow == 0 && block.Addr+req.Size > req.Hi {
 		return false
 	}
-	return (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
+	return r.Plan.Judge(block.Addr, r.Payload).Usable()
 }
 
 // diagnose says why req failed. Starts off the granule are no places.
