@@ -71,3 +71,12 @@ type Observer interface {
 	// Event is called after each event.
 	Event(*Event)
 }
+
+// Sampler is an observer that looks at few instants. Where all observers are, the
+// time passes unobserved between them.
+type Sampler interface {
+	Observer
+	// Due returns the time from which on Advance has to be called again. It is asked
+	// before the first event, and after each call.
+	Due() time.Duration
+}

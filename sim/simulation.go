@@ -35,6 +35,8 @@ type Simulation struct {
 	due       agenda
 	scheduled uint64
 	observers []Observer
+	samplers  []Sampler     // the observers, if each is one
+	quiet     time.Duration // until when none of them has to know the time
 	now       time.Duration
 	event     Event
 	diagnosis ledger.Diagnosis // of what failed last
@@ -142,6 +144,12 @@ func (s *Simulation) Observe(o Observer) { s.observers = append(s.observers, o) 
 // wraps one of the errors of this package; the state up to the offending
 // operation has been observed.
 func (s *Simulation) Run(ctx context.Context) error {
+	for _, o := range s.observers {
+		if sampler, ok := o.(Sampler); ok {
+			s.samplers = append(s.samplers, sampler)
+		}
+	}
+	s.askSamplers()
 	for _, in := range s.inputs {
 		if err := in.pull(nil); err != nil {
 			return err
@@ -263,14 +271,31 @@ func (s *Simulation) advance(to time.Duration) {
 	if to <= s.now {
 		return
 	}
-	for _, o := range s.observers {
-		o.Advance(to)
+	if to >= s.quiet {
+		for _, o := range s.observers {
+			o.Advance(to)
+		}
+		s.askSamplers()
 	}
 	s.now = to
 	if s.kernel != nil {
 		s.kernel.Now = to
 	}
 }
+
+// askSamplers notes how long time can pass unobserved.
+func (s *Simulation) askSamplers() {
+	if len(s.samplers) < len(s.observers) {
+		return
+	}
+	s.quiet = math.MaxInt64
+	for _, sampler := range s.samplers {
+		s.quiet = min(s.quiet, sampler.Due())
+	}
+}
+
+// Now returns the time.
+func (s *Simulation) Now() time.Duration { return s.now }
 
 // do executes an operation of an input.
 func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {

@@ -2,6 +2,7 @@ package metrics
 
 import (
 	"cmp"
+	"math"
 	"slices"
 	"time"
 
@@ -32,7 +33,7 @@ type Collector struct {
 	clients  []ClientTotals
 	causes   [][]uint64 // by client, then cause
 	failures []Failure
-	now      time.Duration
+	now      func() time.Duration
 	events   uint64
 
 	ram           *physmem.Memory // nil: there are only arenas
@@ -79,7 +80,7 @@ type reach struct {
 // NewCollector makes a collector for a simulation of cfg and makes it observe
 // the simulation.
 func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
-	c := &Collector{cfg: cfg, stride: 1, untilNext: 1}
+	c := &Collector{cfg: cfg, now: s.Now, stride: 1, untilNext: 1}
 	if cfg.Duration > 0 {
 		c.grid = max(cfg.Duration/gridSamples, 1)
 		c.next = c.grid
@@ -123,7 +124,14 @@ func (c *Collector) Advance(now time.Duration) {
 		c.sample(c.next)
 		c.next += c.grid
 	}
-	c.now = now
+}
+
+// Due implements sim.Sampler.
+func (c *Collector) Due() time.Duration {
+	if c.grid > 0 && c.next <= c.cfg.Duration {
+		return c.next
+	}
+	return math.MaxInt64
 }
 
 // Event implements sim.Observer. Whether a buffer came or went is as good as random,
@@ -135,7 +143,7 @@ func (c *Collector) Event(e *sim.Event) {
 	}
 	c.events++
 	m, client := c.heaps[e.Heap], &c.clients[e.Client]
-	if c.cfg.Clients[e.Client].Heap < 0 && e.Kind == sim.Alloc {
+	if len(c.cfg.Processes) > 0 && e.Kind == sim.Alloc && c.cfg.Clients[e.Client].Heap < 0 {
 		c.noteHeap(client, e.Heap)
 	}
 	alloc := uint64(sim.Free - e.Kind) // 1, or 0 of a free
@@ -308,7 +316,7 @@ func (m *heapMeter) sample(at time.Duration, number int) Sample {
 // Run returns everything measured. Call it when the simulation has ended; the
 // collector must not be used afterwards.
 func (c *Collector) Run() Run {
-	end := c.now
+	end := c.now()
 	if c.grid == 0 && c.sampleTime[len(c.sampleTime)-1] < end {
 		c.sample(end)
 	}

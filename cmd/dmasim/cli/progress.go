@@ -2,6 +2,7 @@ package cli
 
 import (
 	"io"
+	"math"
 	"time"
 
 	"github.com/vbauerster/mpb/v8"
@@ -58,3 +59,11 @@ func (v *variantProgress) Advance(now time.Duration) {
 }
 
 func (v *variantProgress) Event(*sim.Event) {}
+
+// Due implements sim.Sampler.
+func (v *variantProgress) Due() time.Duration {
+	if v.step == 0 {
+		return math.MaxInt64
+	}
+	return v.next
+}
