@@ -85,10 +85,10 @@ type AreaComparison struct {
 }
 
 // CompareArea does operations on both sides and compares them after each: the
-// result, the bitmap, the counters, and the free list after a failure. done is
-// told of every operation. Without placement nothing can be compared, so an error
+// result, the bitmap, the counters, and the free list after a failure. Without
+// placement nothing can be compared, so an error
 // of either side ends it.
-func CompareArea(ctx context.Context, list []Operation, model, kernel Contiguous, sees Observes, done func(operations int)) (AreaComparison, error) {
+func CompareArea(ctx context.Context, list []Operation, model, kernel Contiguous, sees Observes) (AreaComparison, error) {
 	result, placement := Aspect{Name: "cma result"}, Aspect{Name: "cma placement"}
 	counters, statistics := Aspect{Name: "cma counters"}, Aspect{Name: "cma statistics"}
 	freeList, first := Aspect{Name: "cma free list"}, Aspect{Name: "cma first failure"}
@@ -130,9 +130,6 @@ func CompareArea(ctx context.Context, list []Operation, model, kernel Contiguous
 					kernelFailed = &s
 				}
 			}
-		}
-		if done != nil {
-			done(i + 1)
 		}
 	}
 	if at := firstOf(modelFailed, kernelFailed); at != nil {

@@ -37,7 +37,7 @@ func (l *lying) Do(op validate.Operation) (validate.AreaOutcome, error) {
 
 func compare(t *testing.T, list []validate.Operation, model, kernel validate.Contiguous) validate.AreaComparison {
 	t.Helper()
-	c, err := validate.CompareArea(context.Background(), list, model, kernel, validate.Observes{Stats: true, Log: true}, nil)
+	c, err := validate.CompareArea(context.Background(), list, model, kernel, validate.Observes{Stats: true, Log: true})
 	if err != nil {
 		t.Fatal(err)
 	}

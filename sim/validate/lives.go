@@ -171,7 +171,7 @@ type Lives interface {
 // CompareLives runs programs on both sides and compares every reply, which buffers
 // live after it, and how many references each has. An operation is a call; the
 // last aspect has one operation for each program, which agrees if all its calls do.
-func CompareLives(ctx context.Context, programs int, program func(number int) Program, model, kernel Lives, done func(programs int)) ([]Aspect, error) {
+func CompareLives(ctx context.Context, programs int, program func(number int) Program, model, kernel Lives) ([]Aspect, error) {
 	result, living, references := Aspect{Name: "life result"}, Aspect{Name: "life of buffers"}, Aspect{Name: "life references"}
 	whole := Aspect{Name: "life programs"}
 	number := 0
@@ -208,9 +208,6 @@ func CompareLives(ctx context.Context, programs int, program func(number int) Pr
 			verdict = "some do not"
 		}
 		whole.compare(step{i + 1, 0, fmt.Sprintf("program %d", i+1)}, "all calls agree", verdict)
-		if done != nil {
-			done(i + 1)
-		}
 	}
 	return []Aspect{result, living, references, whole}, nil
 }

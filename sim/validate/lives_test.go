@@ -11,7 +11,7 @@ import (
 func programOf(number int) validate.Program { return validate.RandomProgram(7, number, 4096) }
 
 func TestCompareLivesOfTwoModels(t *testing.T) {
-	aspects, err := validate.CompareLives(context.Background(), 300, programOf, validate.NewModelLives(4096), validate.NewModelLives(4096), nil)
+	aspects, err := validate.CompareLives(context.Background(), 300, programOf, validate.NewModelLives(4096), validate.NewModelLives(4096))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -71,7 +71,7 @@ func TestCompareLivesFindsLies(t *testing.T) {
 			calls += len(programOf(number).Calls)
 		}
 		test.lie.at = wrong
-		aspects, err := validate.CompareLives(context.Background(), 60, programOf, validate.NewModelLives(4096), &test.lie, nil)
+		aspects, err := validate.CompareLives(context.Background(), 60, programOf, validate.NewModelLives(4096), &test.lie)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -24,6 +24,7 @@ import (
 
 	"dmasim/internal/suggest"
 	"dmasim/sim/result"
+	"dmasim/sim/validate/kernel"
 )
 
 // Exit statuses.
@@ -43,6 +44,9 @@ func (e failedRun) Unwrap() error { return e.error }
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if status, is := kernel.RunHelper(args); is {
+		return status
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRootCommand()
@@ -91,6 +95,7 @@ why?`,
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
+	root.AddCommand(newValidateCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)

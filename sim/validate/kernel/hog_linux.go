@@ -1,0 +1,3 @@
+package kernel
+
+func runHog(heap, size string) error { return nil }
