@@ -22,7 +22,8 @@ import (
 // the system calls that they name, and answers with what those returned. It forks as
 // C programs do, without an exec: the child of a Go program may not use the runtime,
 // which has lost its other threads, so everything from there on is raw system calls
-// and memory that exists already.
+// and memory that exists already, in functions that do not look at their stack: that
+// is where they are told to give way to others.
 
 // HelperArgument is the first argument of a helper's command line.
 const HelperArgument = "validate-helper"
@@ -166,6 +167,8 @@ func (p *process) prepare() error {
 }
 
 // call is a system call. In the child of a fork the scheduler must not hear of it.
+//
+//go:nosplit
 func (p *process) call(number uintptr, a, b, c, d, e, f uintptr) (uintptr, syscall.Errno) {
 	if p.forked {
 		r, _, errno := syscall.RawSyscall6(number, a, b, c, d, e, f)
@@ -176,6 +179,8 @@ func (p *process) call(number uintptr, a, b, c, d, e, f uintptr) (uintptr, sysca
 }
 
 // loop answers, and takes the next request, until the channel is closed.
+//
+//go:nosplit
 func (p *process) loop() {
 	for {
 		channel := uintptr(channelFD + p.channel)
@@ -198,10 +203,12 @@ func (p *process) loop() {
 	}
 }
 
+//go:nosplit
 func (p *process) exit() {
 	p.call(unix.SYS_EXIT_GROUP, 0, 0, 0, 0, 0, 0)
 }
 
+//go:nosplit
 func (p *process) do() (uintptr, syscall.Errno) {
 	a := &p.request.a
 	switch p.request.action {
@@ -222,8 +229,9 @@ func (p *process) do() (uintptr, syscall.Errno) {
 	case actReceive: // mailbox, flags, whether there is room for a descriptor
 		return p.receive(int(a[0]), uintptr(a[1]), a[2] != 0)
 	case actFork: // channel of the child
-		// The child is of the same parent: that waits for all of them.
-		pid, errno := p.call(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
+		// The child is of the same parent: that waits for all of them. The
+		// scheduler must not be asked on the way back, which it has no threads for.
+		pid, _, errno := syscall.RawSyscall6(unix.SYS_CLONE, unix.CLONE_PARENT|uintptr(unix.SIGCHLD), 0, 0, 0, 0, 0)
 		if errno == 0 && pid == 0 {
 			p.forked = true
 			p.channel = int(a[0])
@@ -239,6 +247,8 @@ func (p *process) do() (uintptr, syscall.Errno) {
 }
 
 // argv returns the command line of this process after an exec.
+//
+//go:nosplit
 func (p *process) argv() *[5]*byte {
 	argv := &argvs[p.channel]
 	copy(argv[:], p.arguments[p.channel][:])
@@ -248,6 +258,8 @@ func (p *process) argv() *[5]*byte {
 var argvs [channels][5]*byte
 
 // message prepares a message of one byte, with room for one descriptor or none.
+//
+//go:nosplit
 func (p *process) message(room bool) *unix.Cmsghdr {
 	p.vector.Base = &p.byte
 	p.vector.SetLen(1)
@@ -263,10 +275,12 @@ func (p *process) message(room bool) *unix.Cmsghdr {
 	return head
 }
 
+//go:nosplit
 func (p *process) descriptor() *int32 {
 	return (*int32)(unsafe.Pointer(&p.control[unix.CmsgLen(0)]))
 }
 
+//go:nosplit
 func (p *process) send(mailbox int, fd int32) (uintptr, syscall.Errno) {
 	p.message(true)
 	*p.descriptor() = fd
@@ -274,6 +288,7 @@ func (p *process) send(mailbox int, fd int32) (uintptr, syscall.Errno) {
 	return 0, errno
 }
 
+//go:nosplit
 func (p *process) receive(mailbox int, flags uintptr, room bool) (uintptr, syscall.Errno) {
 	head := p.message(room)
 	head.SetLen(0)

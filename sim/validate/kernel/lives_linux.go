@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"slices"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -28,6 +29,9 @@ type Lives struct {
 	others    map[uint64]bool
 	born      int
 }
+
+// patience is how long a helper may take to answer.
+const patience = 20 * time.Second
 
 type livingProcess struct {
 	pid   int
@@ -69,7 +73,9 @@ func (l *Lives) start() error {
 			return -1, err
 		}
 		l.root.ExtraFiles = append(l.root.ExtraFiles, os.NewFile(uintptr(ends[1]), "channel"))
-		return ends[0], nil
+		// Every process has all channels, so none tells of the end of one.
+		patience := unix.NsecToTimeval(patience.Nanoseconds())
+		return ends[0], unix.SetsockoptTimeval(ends[0], unix.SOL_SOCKET, unix.SO_RCVTIMEO, &patience)
 	}
 	for i := range l.channel {
 		if l.channel[i], err = pair(); err != nil {
@@ -110,6 +116,8 @@ func (l *Lives) hear(channel int) (uint64, unix.Errno, error) {
 		switch {
 		case errors.Is(err, unix.EINTR):
 			continue
+		case errors.Is(err, unix.EAGAIN):
+			return 0, 0, fmt.Errorf("helper %d: no answer for %v", channel, patience)
 		case err != nil:
 			return 0, 0, fmt.Errorf("helper %d: %w", channel, err)
 		case n != len(buffer):

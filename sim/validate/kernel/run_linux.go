@@ -13,6 +13,7 @@ import (
 
 var groups = []group{
 	{"cma", runArea},
+	{"system", runSystem},
 	{"life", runLives},
 }
 
@@ -96,5 +97,31 @@ func runLives(ctx context.Context, o *Options, r *Result) (err error) {
 		return err
 	}
 	r.Add(aspects...)
+	return nil
+}
+
+func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
+	if err := wantModelled(); err != nil {
+		return err
+	}
+	heap, err := OpenSystemHeap()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, heap.Close()) }()
+	state, _, err := heap.State()
+	if err != nil {
+		return err
+	}
+	requests := o.times(300)
+	o.begin("system", requests)
+	aspects, disturbed, err := validate.CompareBlocks(ctx, validate.BlockMix{
+		Seed: o.Seed, Requests: requests, PageSize: pageSize(), Memory: uint64(state.Memory.MemFree) / 2,
+	}, heap)
+	if err != nil {
+		return err
+	}
+	r.Add(aspects...)
+	r.Notes = append(r.Notes, fmt.Sprintf("system: the free lists after %d of %d requests were not compared: pages came back meanwhile", disturbed, requests))
 	return nil
 }
