@@ -126,6 +126,7 @@ func CompareBlocks(ctx context.Context, mix BlockMix, kernel SystemHeap) ([]Aspe
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: model: %w", s.operation, err)
 		}
+		s.operation += ", which takes" + describeTakes(k.Takes) + "; before: " + describeLists(k.Before)
 		lists.compare(s, left, describeLists(k.After))
 	}
 	return []Aspect{marks, blocks, lists}, disturbed, nil
@@ -141,13 +142,19 @@ func (m BlockMix) size(random *rand.Rand) uint64 {
 }
 
 // modelMemory returns the model of a machine's memory in a state. Where the pages
-// are that a zone lacks doesn't matter for what is counted, so they are at its end.
+// are that a zone lacks is not known, nor does it matter for what is counted as long
+// as its large blocks have room: on a PC they are below 1 MiB, else at the end.
 func modelMemory(s *machine.State, minFree mem.Size) (*physmem.Memory, error) {
 	page := uint64(s.PageSize)
 	cfg := physmem.Config{Page: page, MinFree: uint64(minFree)}
 	for _, z := range s.Zones {
-		start := uint64(z.Start) * page
-		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: mem.NewRangeSet(mem.Range{Lo: start, Hi: start + z.Managed*page})})
+		lo, lacking := uint64(z.Start)*page, (z.Spanned-z.Managed)*page
+		if legacy := uint64(mem.MiB); lo < legacy {
+			low := min(lacking, legacy-lo)
+			lo, lacking = lo+low, lacking-low
+		}
+		hi := uint64(z.Start)*page + z.Spanned*page - lacking
+		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: mem.NewRangeSet(mem.Range{Lo: lo, Hi: hi})})
 	}
 	m, err := physmem.New(cfg)
 	if err != nil {
@@ -308,4 +315,25 @@ func describeType(text *strings.Builder, name string, counts [physmem.NumOrders]
 	for _, n := range counts {
 		fmt.Fprintf(text, " %d", n)
 	}
+}
+
+// describeTakes returns what was taken as " 8*3 4 0*63": orders, with how many
+// follow each other; "m" marks movable ones.
+func describeTakes(list []Take) string {
+	var text strings.Builder
+	for i := 0; i < len(list); {
+		n := 1
+		for i+n < len(list) && list[i+n] == list[i] {
+			n++
+		}
+		fmt.Fprintf(&text, " %d", list[i].Order)
+		if list[i].Movable {
+			text.WriteString("m")
+		}
+		if n > 1 {
+			fmt.Fprintf(&text, "*%d", n)
+		}
+		i += n
+	}
+	return text.String()
 }

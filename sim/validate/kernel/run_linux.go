@@ -109,6 +109,9 @@ func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, heap.Close()) }()
+	if err := settleWatermarks(); err != nil {
+		return err
+	}
 	state, _, err := heap.State()
 	if err != nil {
 		return err
@@ -124,4 +127,15 @@ func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
 	r.Add(aspects...)
 	r.Notes = append(r.Notes, fmt.Sprintf("system: the free lists after %d of %d requests were not compared: pages came back meanwhile", disturbed, requests))
 	return nil
+}
+
+// settleWatermarks makes the kernel compute the watermarks anew, which it did
+// before it freed what booting took.
+func settleWatermarks() error {
+	const file = "/proc/sys/vm/min_free_kbytes"
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(file, text, 0)
 }

@@ -3,9 +3,12 @@ package kernel
 import (
 	"errors"
 	"fmt"
+	"io"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"testing/fstest"
 
 	"dmasim/allocator/dmaheap"
 	"dmasim/allocator/kernel/buddy"
@@ -20,11 +23,25 @@ type SystemHeap struct {
 	heap    *dmaheap.Heap
 	trace   *trace
 	buffers []*dmaheap.Buffer
+	marker  *os.File
+	// Files are kept open, since opening and reading one the first time takes pages.
+	files map[string]*os.File
+	texts [2]map[string][]byte // before and after
 }
+
+// procFiles are what [machine.ReadProc] reads, the one that counts last: nothing
+// may happen between it and the request.
+var procFiles = []string{"meminfo", "iomem", "zoneinfo", "buddyinfo", "pagetypeinfo"}
+
+const (
+	markBefore = "dmasim before"
+	markAfter  = "dmasim after"
+	mostText   = 64 << 10 // bytes of a file of /proc
+)
 
 // pageEvents are all events by which free lists change.
 var pageEvents = []string{
-	"kmem/mm_page_alloc", "kmem/mm_page_alloc_zone_locked", "kmem/mm_page_free", "kmem/mm_page_free_batched", "kmem/mm_page_pcpu_drain",
+	"kmem/mm_page_alloc", "kmem/mm_page_alloc_zone_locked", "kmem/mm_page_free", "kmem/mm_page_free_batched", "kmem/mm_page_pcpu_drain", "kmem/mm_page_alloc_extfrag",
 }
 
 // OpenSystemHeap opens the heap and the trace. It only works inside of a virtual
@@ -41,7 +58,45 @@ func OpenSystemHeap() (*SystemHeap, error) {
 	if err != nil {
 		return nil, errors.Join(err, heap.Close())
 	}
-	return &SystemHeap{heap: heap, trace: t}, nil
+	h := &SystemHeap{heap: heap, trace: t, files: map[string]*os.File{}}
+	if h.marker, err = os.OpenFile(filepath.Join(t.folder, "trace_marker"), os.O_WRONLY, 0); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	for i := range h.texts {
+		h.texts[i] = map[string][]byte{}
+	}
+	for _, name := range procFiles {
+		if h.files[name], err = os.Open("/proc/" + name); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+		for i := range h.texts {
+			h.texts[i][name] = make([]byte, mostText)
+		}
+	}
+	return h, nil
+}
+
+// read reads one file again.
+func (h *SystemHeap) read(name string, into map[string][]byte) error {
+	text := into[name][:mostText]
+	n, err := h.files[name].ReadAt(text, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if n == mostText {
+		return fmt.Errorf("/proc/%s has more than %d bytes", name, mostText)
+	}
+	into[name] = text[:n]
+	return nil
+}
+
+// parse makes a state of the texts of files.
+func parse(texts map[string][]byte) (*machine.State, error) {
+	files := fstest.MapFS{}
+	for name, text := range texts {
+		files[name] = &fstest.MapFile{Data: text}
+	}
+	return machine.ReadProc(files)
 }
 
 // State reads /proc.
@@ -59,22 +114,51 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 	if err := h.trace.clear(); err != nil {
 		return a, err
 	}
-	if a.Before, err = machine.ReadProc(os.DirFS("/proc")); err != nil {
+	before, after := h.texts[0], h.texts[1]
+	counts := len(procFiles) - 1
+	for _, name := range procFiles[:counts] {
+		if err := h.read(name, before); err != nil {
+			return a, err
+		}
+	}
+	if _, err := h.marker.WriteString(markBefore); err != nil {
 		return a, err
 	}
-	buffer, err := h.heap.Alloc(bytes)
-	if err == nil {
+	if err := h.read(procFiles[counts], before); err != nil {
+		return a, err
+	}
+	buffer, allocErr := h.heap.Alloc(bytes)
+	if err := h.read(procFiles[counts], after); err != nil {
+		return a, err
+	}
+	if _, err := h.marker.WriteString(markAfter); err != nil {
+		return a, err
+	}
+	for _, name := range procFiles[:counts] {
+		if err := h.read(name, after); err != nil {
+			return a, err
+		}
+	}
+	if allocErr == nil {
 		h.buffers = append(h.buffers, buffer)
 	}
-	if a.Errno, err = errnoOf(err); err != nil {
+	if a.Errno, err = errnoOf(allocErr); err != nil {
 		return a, err
 	}
-	if a.After, err = machine.ReadProc(os.DirFS("/proc")); err != nil {
+	if a.Before, err = parse(before); err != nil {
+		return a, err
+	}
+	if a.After, err = parse(after); err != nil {
 		return a, err
 	}
 	text, err := h.trace.read()
 	if err != nil {
 		return a, err
+	}
+	_, text, found := strings.Cut(text, markBefore)
+	text, _, ended := strings.Cut(text, markAfter)
+	if !found || !ended {
+		return a, errors.New("the trace lost its marks: too much happened")
 	}
 	return a, readTakes(&a, text)
 }
@@ -95,6 +179,12 @@ func (h *SystemHeap) Close() error {
 	var failed error
 	for _, b := range h.buffers {
 		failed = errors.Join(failed, b.Close())
+	}
+	for _, f := range h.files {
+		failed = errors.Join(failed, f.Close())
+	}
+	if h.marker != nil {
+		failed = errors.Join(failed, h.marker.Close())
 	}
 	return errors.Join(failed, h.trace.stop(), h.heap.Close())
 }
@@ -139,47 +229,63 @@ func parseEvent(line string) *event {
 
 // readTakes reads what happened between the two looks at the free lists.
 func readTakes(a *validate.Allocation, text string) error {
+	last := "" // page frame taken
 	for _, line := range strings.Split(text, "\n") {
 		e := parseEvent(line)
 		if e == nil {
 			continue
 		}
-		order, orderErr := e.number("order")
-		if e.name != "mm_page_free_batched" && strings.HasPrefix(e.name, "mm_page") && orderErr != nil {
-			return orderErr
-		}
-		direct := order > 3 && order != 9 // past the lists of the CPUs
-		switch e.name {
-		case "mm_page_alloc":
-			if !isHeapFlags(e.fields["gfp_flags"]) {
-				continue
-			}
-			pfn, err := e.number("pfn")
+		take := func(orderKey, typeKey string) error {
+			order, err := e.number(orderKey)
 			if err != nil {
 				return err
 			}
-			kind, err := e.number("migratetype")
-			if err != nil {
-				return err
-			}
-			a.Blocks = append(a.Blocks, validate.PageBlock{Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})
-		case "mm_page_alloc_zone_locked":
-			kind, err := e.number("migratetype")
-			if err != nil {
-				return err
-			}
+			kind, err := e.number(typeKey)
 			movable := kind == uint64(buddy.Movable)
 			if kind > uint64(buddy.Movable) || movable && order != 0 {
 				a.Disturbed = true
 			}
+			last = e.fields["pfn"]
 			a.Takes = append(a.Takes, validate.Take{Order: uint(order), Movable: movable})
+			return err
+		}
+		var err error
+		switch e.name {
+		case "mm_page_alloc":
+			err = addBlock(a, e)
+		case "mm_page_alloc_zone_locked":
+			err = take("order", "migratetype")
+		case "mm_page_alloc_extfrag":
+			// Where a whole pageblock is claimed, or a block stolen, this event is
+			// alone; else it follows that of the block.
+			if e.fields["pfn"] != last {
+				err = take("alloc_order", "alloc_migratetype")
+			}
 		case "mm_page_pcpu_drain":
 			a.Disturbed = true
 		case "mm_page_free":
-			a.Disturbed = a.Disturbed || direct
+			// Other orders go to the lists of the CPU.
+			var order uint64
+			order, err = e.number("order")
+			a.Disturbed = a.Disturbed || order > 3 && order != 9
+		}
+		if err != nil {
+			return err
 		}
 	}
 	return nil
+}
+
+// addBlock adds a block of pages to those of the buffer, if it was for the heap.
+func addBlock(a *validate.Allocation, e *event) error {
+	if !isHeapFlags(e.fields["gfp_flags"]) {
+		return nil
+	}
+	pfn, err := e.number("pfn")
+	order, orderErr := e.number("order")
+	kind, kindErr := e.number("migratetype")
+	a.Blocks = append(a.Blocks, validate.PageBlock{Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})
+	return errors.Join(err, orderErr, kindErr)
 }
 
 // isHeapFlags reports whether pages were asked for as the system heap does: by
