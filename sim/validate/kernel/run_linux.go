@@ -14,6 +14,7 @@ import (
 var groups = []group{
 	{"cma", runArea},
 	{"system", runSystem},
+	{"errno", runCalls},
 	{"life", runLives},
 }
 
@@ -138,4 +139,23 @@ func settleWatermarks() error {
 		return err
 	}
 	return os.WriteFile(file, text, 0)
+}
+
+func runCalls(ctx context.Context, o *Options, r *Result) (err error) {
+	if err := wantModelled(); err != nil {
+		return err
+	}
+	calls, err := OpenCalls()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, calls.Close()) }()
+	list := validate.OddCalls()
+	o.begin("errno", len(list))
+	aspect, err := validate.CompareCalls(ctx, list, validate.ModelCall, calls.Do)
+	if err != nil {
+		return err
+	}
+	r.Add(aspect)
+	return nil
 }
