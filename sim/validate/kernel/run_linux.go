@@ -16,6 +16,7 @@ var groups = []group{
 	{"system", runSystem},
 	{"errno", runCalls},
 	{"life", runLives},
+	{"exhaustion", runExhaustion},
 }
 
 func release() string {
@@ -157,5 +158,29 @@ func runCalls(ctx context.Context, o *Options, r *Result) (err error) {
 		return err
 	}
 	r.Add(aspect)
+	return nil
+}
+
+func runExhaustion(ctx context.Context, o *Options, r *Result) error {
+	if err := wantModelled(); err != nil {
+		return err
+	}
+	if !InsideVM(os.DirFS("/")) {
+		return ErrNotVM
+	}
+	if err := settleWatermarks(); err != nil {
+		return err
+	}
+	o.begin("exhaustion", 1)
+	run, err := Exhaust(ctx)
+	if err != nil {
+		return err
+	}
+	aspects, notes, err := validate.CompareExhaustion(run)
+	if err != nil {
+		return err
+	}
+	r.Add(aspects...)
+	r.Notes = append(r.Notes, notes...)
 	return nil
 }

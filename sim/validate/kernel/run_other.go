@@ -9,7 +9,7 @@ import (
 	"dmasim/allocator/dmaheap"
 )
 
-var groups = []group{{"cma", unsupported}, {"system", unsupported}, {"errno", unsupported}, {"life", unsupported}}
+var groups = []group{{"cma", unsupported}, {"system", unsupported}, {"errno", unsupported}, {"life", unsupported}, {"exhaustion", unsupported}}
 
 func unsupported(context.Context, *Options, *Result) error { return dmaheap.ErrUnsupported }
 
