@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"unsafe"
@@ -206,4 +207,20 @@ func (c *Calls) Close() error {
 		}
 	}
 	return failed
+}
+
+func runCalls(ctx context.Context, o *Options, r *Result) (err error) {
+	calls, err := OpenCalls()
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, calls.Close()) }()
+	list := validate.OddCalls()
+	o.begin("errno", len(list))
+	aspect, err := validate.CompareCalls(ctx, list, validate.ModelCall, calls.Do)
+	if err != nil {
+		return err
+	}
+	r.Add(aspect)
+	return nil
 }

@@ -15,18 +15,12 @@ import (
 	"dmasim/sim/validate"
 )
 
-// A helper is another process of this program that does what it is told: by
-// HelperArgument and a role, it becomes one.
-//
 // The role "process" is a program's process. It takes requests from a channel, does
 // the system calls that they name, and answers with what those returned. It forks as
 // C programs do, without an exec: the child of a Go program may not use the runtime,
 // which has lost its other threads, so everything from there on is raw system calls
 // and memory that exists already, in functions that do not look at their stack: that
 // is where they are told to give way to others.
-
-// HelperArgument is the first argument of a helper's command line.
-const HelperArgument = "validate-helper"
 
 // Where a process has its files; programs use the descriptors below. The rest of the
 // system must not find fault with numbers above the limit of a program.
@@ -71,35 +65,6 @@ const (
 	responseSize = unsafe.Sizeof(response{})
 )
 
-// RunHelper does the job of a helper if args say that this process is one, and
-// returns its exit status.
-func RunHelper(args []string) (status int, is bool) {
-	if len(args) < 2 || args[0] != HelperArgument {
-		return 0, false
-	}
-	var err error
-	switch {
-	case args[1] == "process" && len(args) == 3:
-		var channel uint64
-		if channel, err = strconv.ParseUint(args[2], 10, 8); err == nil && channel < channels {
-			err = runProcess(int(channel))
-		}
-	case args[1] == "hog" && len(args) == 4:
-		err = runHog(args[2], args[3])
-	default:
-		err = fmt.Errorf("unknown role %q", args[1])
-	}
-	if err != nil {
-		fmt.Fprintf(os.Stderr, "dmasim: %s: %v\n", HelperArgument, err)
-		return 1, true
-	}
-	return 0, true
-}
-
-// helperEnvironment keeps the runtime from opening files and from interrupting
-// system calls.
-var helperEnvironment = []string{"GODEBUG=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0", "GOGC=off", "GOMAXPROCS=1"}
-
 // process is the state of a helper process. Nothing in it is allocated later.
 type process struct {
 	channel  int
@@ -120,7 +85,11 @@ type process struct {
 	control [64]byte
 }
 
-func runProcess(channel int) error {
+func runProcess(text string) error {
+	channel, err := strconv.Atoi(text)
+	if err != nil || channel < 0 || channel >= channels {
+		return fmt.Errorf("no channel %q", text)
+	}
 	runtime.LockOSThread() // a fork copies this thread
 	p := &process{channel: channel}
 	if err := p.prepare(); err != nil {

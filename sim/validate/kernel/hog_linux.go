@@ -188,3 +188,13 @@ func readKill(run *validate.Exhaustion, lines []string, hog int, slabBefore uint
 	}
 	return fmt.Errorf("the log has no report of a kill in %d lines: %s", len(lines), strings.Join(lines[:min(3, len(lines))], " / "))
 }
+
+// readBuffers reads every dma-buf that lives.
+func readBuffers() ([]dmaheap.BufferInfo, error) {
+	f, err := os.Open("/sys/kernel/debug/dma_buf/bufinfo")
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	return dmaheap.ParseBufinfo(f)
+}

@@ -3,6 +3,7 @@
 package kernel
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"os"
@@ -325,16 +326,6 @@ func (l *Lives) Buffers() ([]validate.LiveBuffer, error) {
 	return list, nil
 }
 
-// readBuffers reads every dma-buf that lives.
-func readBuffers() ([]dmaheap.BufferInfo, error) {
-	f, err := os.Open("/sys/kernel/debug/dma_buf/bufinfo")
-	if err != nil {
-		return nil, err
-	}
-	defer f.Close()
-	return dmaheap.ParseBufinfo(f)
-}
-
 // Close ends all processes.
 func (l *Lives) Close() error {
 	var failed error
@@ -349,4 +340,21 @@ func (l *Lives) Close() error {
 		}
 	}
 	return failed
+}
+
+func runLives(ctx context.Context, o *Options, r *Result) (err error) {
+	lives, err := StartLives("system")
+	if err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, lives.Close()) }()
+	program := func(number int) validate.Program { return validate.RandomProgram(o.Seed, number, pageSize()) }
+	programs := o.times(1000)
+	o.begin("life", programs)
+	aspects, err := validate.CompareLives(ctx, programs, program, validate.NewModelLives(pageSize()), lives)
+	if err != nil {
+		return err
+	}
+	r.Add(aspects...)
+	return nil
 }

@@ -3,10 +3,13 @@ package kernel
 import (
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
+	"os"
 	"slices"
 
 	"dmasim/allocator/dmaheap"
+	"dmasim/allocator/kernel/version"
 	"dmasim/sim/validate"
 )
 
@@ -27,8 +30,9 @@ type Result struct {
 
 // group is a set of aspects that are compared together.
 type group struct {
-	name string
-	run  func(context.Context, *Options, *Result) error
+	name   string
+	onlyVM bool
+	run    func(context.Context, *Options, *Result) error
 }
 
 // Groups returns the names of the groups of aspects, in their order.
@@ -49,7 +53,10 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		if len(o.Groups) > 0 && !slices.Contains(o.Groups, g.name) {
 			continue
 		}
-		err := g.run(ctx, &o, r)
+		err := g.permitted()
+		if err == nil {
+			err = g.run(ctx, &o, r)
+		}
 		if gap, ok := gapOf(g.name, err); ok {
 			r.Gaps = append(r.Gaps, gap)
 		} else if err != nil {
@@ -57,6 +64,20 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// permitted returns why a group does not run on this machine.
+func (g *group) permitted() error {
+	if g.onlyVM && !InsideVM(os.DirFS("/")) {
+		return ErrNotVM
+	}
+	if _, err := dmaheap.List(os.DirFS("/")); err != nil {
+		return err
+	}
+	if v, err := version.Parse(release()); err != nil || v.Major != version.Modelled.Major || v.Minor != version.Modelled.Minor {
+		return &errUnobservable{fmt.Sprintf("the kernel is %s, the model is of %s", release(), version.Modelled), "dmasim kernel vm -- validate"}
+	}
+	return nil
 }
 
 // errUnobservable is something that this machine can't show.

@@ -7,16 +7,15 @@ import (
 	"os"
 	"strings"
 
-	"dmasim/allocator/kernel/version"
 	"dmasim/sim/validate"
 )
 
 var groups = []group{
-	{"cma", runArea},
-	{"system", runSystem},
-	{"errno", runCalls},
-	{"life", runLives},
-	{"exhaustion", runExhaustion},
+	{"cma", true, runArea},
+	{"system", true, runSystem},
+	{"errno", false, runCalls},
+	{"life", true, runLives},
+	{"exhaustion", true, runExhaustion},
 }
 
 func release() string {
@@ -27,21 +26,7 @@ func release() string {
 	return strings.TrimSpace(string(text))
 }
 
-// wantModelled is an error for kernels whose behaviour is not what is modelled.
-func wantModelled() error {
-	v, err := version.Parse(release())
-	if err != nil || v.Major != version.Modelled.Major || v.Minor != version.Modelled.Minor {
-		return &errUnobservable{
-			fmt.Sprintf("the kernel is %s, the model is of %s", release(), version.Modelled), "dmasim kernel vm -- validate",
-		}
-	}
-	return nil
-}
-
 func runArea(ctx context.Context, o *Options, r *Result) (err error) {
-	if err := wantModelled(); err != nil {
-		return err
-	}
 	area, err := OpenArea()
 	if err != nil {
 		return err
@@ -82,30 +67,7 @@ func runArea(ctx context.Context, o *Options, r *Result) (err error) {
 // pageSize is that of this machine, in bytes.
 func pageSize() uint64 { return uint64(os.Getpagesize()) }
 
-func runLives(ctx context.Context, o *Options, r *Result) (err error) {
-	if err := wantModelled(); err != nil {
-		return err
-	}
-	lives, err := StartLives("system")
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, lives.Close()) }()
-	program := func(number int) validate.Program { return validate.RandomProgram(o.Seed, number, pageSize()) }
-	programs := o.times(1000)
-	o.begin("life", programs)
-	aspects, err := validate.CompareLives(ctx, programs, program, validate.NewModelLives(pageSize()), lives)
-	if err != nil {
-		return err
-	}
-	r.Add(aspects...)
-	return nil
-}
-
 func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
-	if err := wantModelled(); err != nil {
-		return err
-	}
 	heap, err := OpenSystemHeap()
 	if err != nil {
 		return err
@@ -142,32 +104,7 @@ func settleWatermarks() error {
 	return os.WriteFile(file, text, 0)
 }
 
-func runCalls(ctx context.Context, o *Options, r *Result) (err error) {
-	if err := wantModelled(); err != nil {
-		return err
-	}
-	calls, err := OpenCalls()
-	if err != nil {
-		return err
-	}
-	defer func() { err = errors.Join(err, calls.Close()) }()
-	list := validate.OddCalls()
-	o.begin("errno", len(list))
-	aspect, err := validate.CompareCalls(ctx, list, validate.ModelCall, calls.Do)
-	if err != nil {
-		return err
-	}
-	r.Add(aspect)
-	return nil
-}
-
 func runExhaustion(ctx context.Context, o *Options, r *Result) error {
-	if err := wantModelled(); err != nil {
-		return err
-	}
-	if !InsideVM(os.DirFS("/")) {
-		return ErrNotVM
-	}
 	if err := settleWatermarks(); err != nil {
 		return err
 	}
