@@ -3,6 +3,7 @@ package validate
 import (
 	"context"
 	"fmt"
+	"math/bits"
 	"math/rand/v2"
 	"slices"
 	"strings"
@@ -22,8 +23,21 @@ type SystemHeap interface {
 	Alloc(bytes uint64) (Allocation, error)
 	// Free closes the buffer that was made for longest, or the newest.
 	Free(oldest bool) error
-	// State reads what the machine says of its memory, and its min_free_kbytes.
-	State() (*machine.State, mem.Size, error)
+	// Memory reads what the machine says of its memory.
+	Memory() (Memory, error)
+}
+
+// Memory is what has to be known of a machine's memory to model it.
+type Memory struct {
+	*machine.State
+	MinFree mem.Size // min_free_kbytes
+	Areas   []physmem.Area
+}
+
+// at returns the same memory in another state.
+func (m Memory) at(s *machine.State) Memory {
+	m.State = s
+	return m
 }
 
 // Allocation is a request of the system heap: what was free before and after, and
@@ -69,16 +83,16 @@ type BlockMix struct {
 // and none cancels another. First the watermarks are compared.
 func CompareBlocks(ctx context.Context, mix BlockMix, kernel SystemHeap) ([]Aspect, int, error) {
 	marks, blocks, lists := Aspect{Name: "system watermarks"}, Aspect{Name: "system blocks"}, Aspect{Name: "system free lists"}
-	state, minFree, err := kernel.State()
+	memory, err := kernel.Memory()
 	if err != nil {
 		return nil, 0, err
 	}
-	memory, err := modelMemory(state, minFree)
+	fresh, err := memory.model()
 	if err != nil {
 		return nil, 0, err
 	}
-	for i, z := range state.Zones {
-		m := memory.Zone(i)
+	for i, z := range memory.Zones {
+		m := fresh.Zone(i)
 		marks.compare(step{i + 1, 0, "zone " + z.Name},
 			fmt.Sprintf("min %d, low %d, high %d", m.Min, m.Low, m.High), fmt.Sprintf("min %d, low %d, high %d", z.Min, z.Low-z.Boost, z.High-z.Boost))
 	}
@@ -109,7 +123,7 @@ func CompareBlocks(ctx context.Context, mix BlockMix, kernel SystemHeap) ([]Aspe
 		}
 		live = append(live, bytes)
 		held += bytes
-		m, err := predictBlocks(k.Before, minFree, bytes)
+		m, err := memory.at(k.Before).blocks(bytes)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: model: %w", s.operation, err)
 		}
@@ -122,7 +136,7 @@ func CompareBlocks(ctx context.Context, mix BlockMix, kernel SystemHeap) ([]Aspe
 			disturbed++
 			continue
 		}
-		left, err := predictLists(k.Before, minFree, k.Takes)
+		left, err := memory.at(k.Before).lists(k.Takes)
 		if err != nil {
 			return nil, 0, fmt.Errorf("%s: model: %w", s.operation, err)
 		}
@@ -141,12 +155,15 @@ func (m BlockMix) size(random *rand.Rand) uint64 {
 	return min(n, m.Memory/2)
 }
 
-// modelMemory returns the model of a machine's memory in a state. Where the pages
+// model returns the model of a machine's memory in its state. Where the pages
 // are that a zone lacks is not known, nor does it matter for what is counted as long
 // as its large blocks have room: on a PC they are below 1 MiB, else at the end.
-func modelMemory(s *machine.State, minFree mem.Size) (*physmem.Memory, error) {
+func (s Memory) model() (*physmem.Memory, error) {
 	page := uint64(s.PageSize)
-	cfg := physmem.Config{Page: page, MinFree: uint64(minFree)}
+	cfg := physmem.Config{Page: page, MinFree: uint64(s.MinFree), CMA: s.Areas}
+	if s.PagesPerBlock > 0 {
+		cfg.PageblockOrder = uint(bits.Len64(s.PagesPerBlock) - 1)
+	}
 	for _, z := range s.Zones {
 		lo, lacking := uint64(z.Start)*page, (z.Spanned-z.Managed)*page
 		if legacy := uint64(mem.MiB); lo < legacy {
@@ -160,7 +177,7 @@ func modelMemory(s *machine.State, minFree mem.Size) (*physmem.Memory, error) {
 	if err != nil {
 		return nil, err
 	}
-	return m, importState(m, s)
+	return m, importState(m, s.State)
 }
 
 // typeNames are the migrate types of pagetypeinfo that pageblocks keep.
@@ -198,9 +215,9 @@ func importState(m *physmem.Memory, s *machine.State) error {
 	return m.Import(state)
 }
 
-// predictBlocks returns the blocks that a request gets in a state.
-func predictBlocks(s *machine.State, minFree mem.Size, bytes uint64) (string, error) {
-	m, err := modelMemory(s, minFree)
+// blocks returns the blocks that a request gets.
+func (s Memory) blocks(bytes uint64) (string, error) {
+	m, err := s.model()
 	if err != nil {
 		return "", err
 	}
@@ -215,7 +232,7 @@ func predictBlocks(s *machine.State, minFree mem.Size, bytes uint64) (string, er
 	}
 	var list []PageBlock
 	for _, block := range h.Blocks(b) {
-		list = append(list, PageBlock{ZoneOf(s, block.PFN), block.Order, buddy.Unmovable})
+		list = append(list, PageBlock{ZoneOf(s.State, block.PFN), block.Order, buddy.Unmovable})
 	}
 	return describeBlocks(list), nil
 }
@@ -252,9 +269,9 @@ func describeBlocks(list []PageBlock) string {
 	return strings.TrimPrefix(text.String(), " ")
 }
 
-// predictLists returns what is free after blocks were taken in a state.
-func predictLists(s *machine.State, minFree mem.Size, takes []Take) (string, error) {
-	m, err := modelMemory(s, minFree)
+// lists returns what is free after blocks were taken.
+func (s Memory) lists(takes []Take) (string, error) {
+	m, err := s.model()
 	if err != nil {
 		return "", err
 	}

@@ -5,7 +5,6 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/allocator/kernel/version"
-	"dmasim/devices/machine"
 	"dmasim/mem"
 	"dmasim/sim/heap"
 	"dmasim/sim/physmem"
@@ -14,8 +13,7 @@ import (
 // Exhaustion is what became of a process that took buffers of the system heap until
 // the kernel killed it.
 type Exhaustion struct {
-	Before  *machine.State // when it had none
-	MinFree mem.Size
+	Before  Memory // when it had none
 	Size    uint64 // bytes of a buffer
 	Buffers uint64 // that it had when it was killed
 	Victim  string // whom the kernel killed first: "hog" for that process
@@ -48,7 +46,7 @@ type ZoneAtKill struct {
 func CompareExhaustion(run Exhaustion) ([]Aspect, []string, error) {
 	pinned, model, zones := Aspect{Name: "exhaustion bytes"}, Aspect{Name: "exhaustion victim"}, Aspect{Name: "exhaustion zones"}
 	left := Aspect{Name: "exhaustion release"}
-	m, err := modelMemory(run.Before, run.MinFree)
+	m, err := run.Before.model()
 	if err != nil {
 		return nil, nil, err
 	}

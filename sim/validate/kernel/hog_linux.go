@@ -14,8 +14,6 @@ import (
 	"syscall"
 
 	"dmasim/allocator/dmaheap"
-	"dmasim/devices/machine"
-	"dmasim/mem"
 	"dmasim/sim/validate"
 )
 
@@ -75,15 +73,10 @@ func Exhaust(ctx context.Context) (run validate.Exhaustion, err error) {
 	}
 	defer func() { err = errors.Join(err, restore()) }()
 	run.Size = hogSize
-	if run.Before, err = machine.ReadProc(os.DirFS("/proc")); err != nil {
+	if run.Before, err = readMemory(); err != nil {
 		return run, err
 	}
-	minFree, err := readNumber("/proc/sys/vm/min_free_kbytes")
-	if err != nil {
-		return run, err
-	}
-	run.MinFree = mem.Size(minFree) * mem.KiB
-	slab, err := slabPages()
+	before, err := readUses()
 	if err != nil {
 		return run, err
 	}
@@ -112,7 +105,7 @@ func Exhaust(ctx context.Context) (run validate.Exhaustion, err error) {
 	if err != nil {
 		return run, err
 	}
-	if err := readKill(&run, lines, hog.Process.Pid, slab); err != nil {
+	if err := readKill(&run, lines, hog.Process.Pid, before); err != nil {
 		return run, err
 	}
 	rest, err := readBuffers()
@@ -130,64 +123,85 @@ func protectSelf() (restore func() error, err error) {
 	return func() error { return os.WriteFile(file, before, 0) }, os.WriteFile(file, []byte("-1000"), 0)
 }
 
-// slabPages returns how many pages the kernel's slabs have.
-func slabPages() (uint64, error) {
+// uses are what the kernel counts of its own and of processes' memory, in KiB.
+var uses = []struct {
+	what   string
+	proc   *regexp.Regexp // in /proc/meminfo
+	report *regexp.Regexp // when a process is killed
+	pages  bool           // the report counts pages
+}{
+	{"of processes", regexp.MustCompile(`(?m)^(?:Active|Inactive)\(anon\):\s+(\d+) kB$`), regexp.MustCompile(`(?m)\b(?:in)?active_anon:(\d+)(?: |$)`), true},
+	{"of page tables", regexp.MustCompile(`(?m)^PageTables:\s+(\d+) kB$`), regexp.MustCompile(`(?m) pagetables:(\d+)(?: |$)`), true},
+	{"of slabs", regexp.MustCompile(`(?m)^Slab:\s+(\d+) kB$`), regexp.MustCompile(` slab_(?:un)?reclaimable:(\d+)`), true},
+	{"of kernel stacks", regexp.MustCompile(`(?m)^KernelStack:\s+(\d+) kB$`), regexp.MustCompile(` kernel_stack:(\d+)kB`), false},
+	{"on the lists of the CPU", nil, regexp.MustCompile(` free_pcp:(\d+) `), true},
+}
+
+// sum adds the numbers that an expression finds.
+func sum(text string, expression *regexp.Regexp) (total uint64) {
+	if expression == nil {
+		return 0
+	}
+	for _, m := range expression.FindAllStringSubmatch(text, -1) {
+		n, _ := strconv.ParseUint(m[1], 10, 64) // digits: the expressions say so
+		total += n
+	}
+	return total
+}
+
+// readUses returns the uses as they are now, in KiB.
+func readUses() ([]uint64, error) {
 	text, err := os.ReadFile("/proc/meminfo")
 	if err != nil {
-		return 0, err
+		return nil, err
 	}
-	found := regexp.MustCompile(`(?m)^Slab:\s+(\d+) kB$`).FindSubmatch(text)
-	if found == nil {
-		return 0, errors.New("/proc/meminfo has no Slab")
+	var list []uint64
+	for _, u := range uses {
+		list = append(list, sum(string(text), u.proc))
 	}
-	kilobytes, err := strconv.ParseUint(string(found[1]), 10, 64)
-	return kilobytes << 10 / pageSize(), err
+	return list, nil
 }
 
 // Lines of the kernel's report (mm/oom_kill.c, mm/show_mem.c, Linux 6.12).
 var (
-	killedLine = regexp.MustCompile(`^Out of memory: Killed process (\d+) .*anon-rss:(\d+)kB, file-rss:(\d+)kB, shmem-rss:(\d+)kB, .*pgtables:(\d+)kB`)
-	slabLine   = regexp.MustCompile(`slab_reclaimable:(\d+) slab_unreclaimable:(\d+)`)
-	pcpLine    = regexp.MustCompile(`free:\d+ free_pcp:(\d+)`)
-	zoneLine   = regexp.MustCompile(`^Node 0 (\w+) free:(\d+)kB boost:`)
+	killedLine = regexp.MustCompile(`^Out of memory: Killed process (\d+) `)
+	zoneLine   = regexp.MustCompile(`^(?:Node 0 )?(\w+) free:(\d+)kB boost:`)
 )
 
-// readKill reads the report on the first process that was killed.
-func readKill(run *validate.Exhaustion, lines []string, hog int, slabBefore uint64) error {
+// readKill reads the report on the first process that was killed. Its general part
+// goes from Mem-Info to the first zone; of that, the line of the node repeats some
+// figures in other units.
+func readKill(run *validate.Exhaustion, lines []string, hog int, before []uint64) error {
 	page := pageSize()
-	number := func(text string) uint64 {
-		n, _ := strconv.ParseUint(text, 10, 64) // digits: the expressions say so
-		return n
-	}
-	slab, perCPU := uint64(0), uint64(0)
+	var general strings.Builder
 	for _, line := range lines {
-		if m := slabLine.FindStringSubmatch(line); m != nil {
-			slab = number(m[1]) + number(m[2])
-		}
-		if m := pcpLine.FindStringSubmatch(line); m != nil {
-			perCPU = number(m[1])
-		}
-		if m := zoneLine.FindStringSubmatch(line); m != nil {
-			run.Zones = append(run.Zones, validate.ZoneAtKill{Name: m[1], Free: number(m[2]) << 10 / page})
+		switch m := zoneLine.FindStringSubmatch(line); {
+		case m != nil:
+			run.Zones = append(run.Zones, validate.ZoneAtKill{Name: m[1], Free: sum(m[2], number) << 10 / page})
+		case len(run.Zones) == 0:
+			general.WriteString(" " + line + "\n")
 		}
 		m := killedLine.FindStringSubmatch(line)
 		if m == nil {
 			continue
 		}
 		run.Victim = "another"
-		if number(m[1]) == uint64(hog) {
+		if m[1] == strconv.Itoa(hog) {
 			run.Victim = "hog"
 		}
-		run.Needs = []validate.Need{
-			{What: "of the process itself", Bytes: (number(m[2]) + number(m[3])) << 10},
-			{What: "of its page tables", Bytes: number(m[5]) << 10},
-			{What: "of more slabs", Bytes: (slab - min(slab, slabBefore)) * page},
-			{What: "on the lists of the CPU", Bytes: perCPU * page},
+		for i, u := range uses {
+			now := sum(general.String(), u.report) << 10
+			if u.pages {
+				now = now >> 10 * page
+			}
+			run.Needs = append(run.Needs, validate.Need{What: u.what, Bytes: now - min(now, before[i]<<10)})
 		}
 		return nil
 	}
 	return fmt.Errorf("the log has no report of a kill in %d lines: %s", len(lines), strings.Join(lines[:min(3, len(lines))], " / "))
 }
+
+var number = regexp.MustCompile(`(\d+)`)
 
 // readBuffers reads every dma-buf that lives.
 func readBuffers() ([]dmaheap.BufferInfo, error) {

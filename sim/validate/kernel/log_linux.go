@@ -45,7 +45,7 @@ func (l *log) lines() ([]string, error) {
 		// level,number,time,flags;text, then lines of keys that begin with a blank.
 		_, text, _ := strings.Cut(string(record[:n]), ";")
 		text, _, _ = strings.Cut(text, "\n")
-		lines = append(lines, text)
+		lines = append(lines, strings.Split(text, `\x0a`)...) // the record's own line breaks
 	}
 }
 

@@ -76,14 +76,14 @@ func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
 	if err := settleWatermarks(); err != nil {
 		return err
 	}
-	state, _, err := heap.State()
+	memory, err := heap.Memory()
 	if err != nil {
 		return err
 	}
 	requests := o.times(300)
 	o.begin("system", requests)
 	aspects, disturbed, err := validate.CompareBlocks(ctx, validate.BlockMix{
-		Seed: o.Seed, Requests: requests, PageSize: pageSize(), Memory: uint64(state.Memory.MemFree) / 2,
+		Seed: o.Seed, Requests: requests, PageSize: pageSize(), Memory: uint64(memory.Memory.MemFree-memory.Memory.CmaFree) / 2,
 	}, heap)
 	if err != nil {
 		return err

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -14,6 +15,7 @@ import (
 	"dmasim/allocator/kernel/buddy"
 	"dmasim/devices/machine"
 	"dmasim/mem"
+	"dmasim/sim/physmem"
 	"dmasim/sim/validate"
 )
 
@@ -99,14 +101,32 @@ func parse(texts map[string][]byte) (*machine.State, error) {
 	return machine.ReadProc(files)
 }
 
-// State reads /proc.
-func (h *SystemHeap) State() (*machine.State, mem.Size, error) {
-	state, err := machine.ReadProc(os.DirFS("/proc"))
-	if err != nil {
-		return nil, 0, err
+// Memory reads /proc, and where the CMA areas are.
+func (h *SystemHeap) Memory() (validate.Memory, error) { return readMemory() }
+
+func readMemory() (m validate.Memory, err error) {
+	if m.State, err = machine.ReadProc(os.DirFS("/proc")); err != nil {
+		return m, err
 	}
 	kilobytes, err := readNumber("/proc/sys/vm/min_free_kbytes")
-	return state, mem.Size(kilobytes) * mem.KiB, err
+	if err != nil {
+		return m, err
+	}
+	m.MinFree = mem.Size(kilobytes) * mem.KiB
+	areas, err := os.ReadDir(cmaDebugfs)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	for _, entry := range areas {
+		base, err := readNumber(filepath.Join(cmaDebugfs, entry.Name(), "base_pfn"))
+		count, countErr := readNumber(filepath.Join(cmaDebugfs, entry.Name(), "count"))
+		if err := errors.Join(err, countErr); err != nil {
+			return m, err
+		}
+		lo, page := base*pageSize(), pageSize()
+		m.Areas = append(m.Areas, physmem.Area{Name: entry.Name(), Range: mem.Range{Lo: lo, Hi: lo + count*page}})
+	}
+	return m, nil
 }
 
 // Alloc makes a buffer between two looks at the free lists.
