@@ -30,10 +30,10 @@ type Need struct {
 	Bytes uint64
 }
 
-// ZoneAtKill is a zone in the kernel's report, in pages.
+// ZoneAtKill is a zone in the kernel's report.
 type ZoneAtKill struct {
 	Name string
-	Free uint64
+	Free uint64 // pages, without those of CMA areas, which dma-bufs can't use
 }
 
 // CompareExhaustion compares a run with the model in the state before it.

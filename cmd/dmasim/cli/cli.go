@@ -25,6 +25,7 @@ import (
 	"dmasim/internal/suggest"
 	"dmasim/sim/result"
 	"dmasim/sim/validate/kernel"
+	"dmasim/sim/validate/vm"
 )
 
 // Exit statuses.
@@ -44,6 +45,9 @@ func (e failedRun) Unwrap() error { return e.error }
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if vm.Init() {
+		return 0
+	}
 	if status, is := kernel.RunHelper(args); is {
 		return status
 	}
@@ -60,6 +64,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errNo):
 		return exitNo
+	}
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
 	}
 	fmt.Fprintf(stderr, "dmasim: %s\n", oneLine(err))
 	if errors.As(err, new(failedRun)) {

@@ -27,6 +27,7 @@ func newKernelCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKernelProbeCommand())
+	cmd.AddCommand(newKernelVMCommand())
 	return cmd
 }
 

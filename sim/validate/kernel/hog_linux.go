@@ -130,7 +130,7 @@ var uses = []struct {
 	report *regexp.Regexp // when a process is killed
 	pages  bool           // the report counts pages
 }{
-	{"of processes", regexp.MustCompile(`(?m)^(?:Active|Inactive)\(anon\):\s+(\d+) kB$`), regexp.MustCompile(`(?m)\b(?:in)?active_anon:(\d+)(?: |$)`), true},
+	{"of processes", regexp.MustCompile(`(?m)^(?:Active|Inactive)\(anon\):\s+(\d+) kB$`), regexp.MustCompile(`(?m)\b(?:inactive|active|isolated)_anon:(\d+)(?: |$)`), true},
 	{"of page tables", regexp.MustCompile(`(?m)^PageTables:\s+(\d+) kB$`), regexp.MustCompile(`(?m) pagetables:(\d+)(?: |$)`), true},
 	{"of slabs", regexp.MustCompile(`(?m)^Slab:\s+(\d+) kB$`), regexp.MustCompile(` slab_(?:un)?reclaimable:(\d+)`), true},
 	{"of kernel stacks", regexp.MustCompile(`(?m)^KernelStack:\s+(\d+) kB$`), regexp.MustCompile(` kernel_stack:(\d+)kB`), false},
@@ -165,7 +165,7 @@ func readUses() ([]uint64, error) {
 // Lines of the kernel's report (mm/oom_kill.c, mm/show_mem.c, Linux 6.12).
 var (
 	killedLine = regexp.MustCompile(`^Out of memory: Killed process (\d+) `)
-	zoneLine   = regexp.MustCompile(`^(?:Node 0 )?(\w+) free:(\d+)kB boost:`)
+	zoneLine   = regexp.MustCompile(`^(?:Node 0 )?(\w+) free:(\d+)kB boost:.* free_cma:(\d+)kB`)
 )
 
 // readKill reads the report on the first process that was killed. Its general part
@@ -177,7 +177,7 @@ func readKill(run *validate.Exhaustion, lines []string, hog int, before []uint64
 	for _, line := range lines {
 		switch m := zoneLine.FindStringSubmatch(line); {
 		case m != nil:
-			run.Zones = append(run.Zones, validate.ZoneAtKill{Name: m[1], Free: sum(m[2], number) << 10 / page})
+			run.Zones = append(run.Zones, validate.ZoneAtKill{Name: m[1], Free: (sum(m[2], number) - sum(m[3], number)) << 10 / page})
 		case len(run.Zones) == 0:
 			general.WriteString(" " + line + "\n")
 		}

@@ -5,19 +5,17 @@ import (
 	"io/fs"
 	"slices"
 	"strings"
+
+	"dmasim/sim/validate/vm"
 )
 
 // ErrNotVM is returned by what only runs inside of a virtual machine that dmasim
 // started, because it could harm a host.
 var ErrNotVM = errors.New("only inside of a virtual machine: dmasim kernel vm -- validate")
 
-// vmParameter on the kernel's command line says that the machine was started by
-// dmasim kernel vm, for nothing else, and may be ruined.
-const vmParameter = "dmasim.vm=1"
-
 // InsideVM reports whether the machine whose root is given was started by dmasim
 // kernel vm.
 func InsideVM(root fs.FS) bool {
 	text, err := fs.ReadFile(root, "proc/cmdline")
-	return err == nil && slices.Contains(strings.Fields(string(text)), vmParameter)
+	return err == nil && slices.Contains(strings.Fields(string(text)), vm.Parameter)
 }
