@@ -29,7 +29,7 @@ func newValidateCommand() *cobra.Command {
 	var o validateOptions
 	cmd := &cobra.Command{
 		Use:   "validate",
-		Short: "Compare the model with the kernel of this machine, operation by operation",
+		Short: "Compare the model with a running kernel, operation by operation",
 		Long: `Do the same operations on the model and on the running kernel, and compare the two
 after each. Groups of aspects, of which --aspect chooses some:
 
@@ -52,7 +52,7 @@ Exit status: 0 if something was compared and all of it agrees, 1 if not, 2 for a
 mistake in the command line or the file. What can't be observed here is listed as
 not checked.`,
 		Example: `  dmasim kernel vm -- validate
-  dmasim kernel vm --lane cma -- validate --aspect cma --operations 3500 --seed 7
+  dmasim kernel vm --lane cma -- validate --operations 3500 --seed 7
   dmasim validate --ops sequence.txt --json --picture maps.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
