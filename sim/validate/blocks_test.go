@@ -153,12 +153,12 @@ func TestCompareExhaustion(t *testing.T) {
 		change  func(*validate.Exhaustion)
 	}{
 		{"", func(r *validate.Exhaustion) { r.Buffers = most }},
-		{"", func(r *validate.Exhaustion) { r.Buffers = most - 2 }},
+		{"", func(r *validate.Exhaustion) { r.Buffers = most - 3 }},
 		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most + 1 }},
-		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most - 3 }},
+		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most - 4 }},
 		{"exhaustion victim", func(r *validate.Exhaustion) { r.Buffers, r.Victim = most, "another" }},
 		{"exhaustion zones", func(r *validate.Exhaustion) {
-			r.Buffers, r.Zones = most, []validate.ZoneAtKill{{Name: "Normal", Free: 363}}
+			r.Buffers, r.Zones = most, []validate.ZoneAtKill{{Name: "Normal", Free: 543}}
 		}},
 		{"exhaustion release", func(r *validate.Exhaustion) { r.Buffers, r.Left = most, 1 }},
 	} {

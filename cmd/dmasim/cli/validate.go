@@ -75,6 +75,9 @@ func (o *validateOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: comparing %s: %d operations\n", group, operations)
 	}
 	result, err := kernel.Run(cmd.Context(), o.Options)
+	if much := new(kernel.TooMuchError); errors.As(err, &much) {
+		return fmt.Errorf("%s:%d:1: %w", o.ops, much.At.Line, err)
+	}
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")
