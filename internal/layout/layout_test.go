@@ -43,6 +43,7 @@ var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
 	"dmasim/sim/validate",
+	"dmasim/sim/live",
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",

@@ -24,6 +24,7 @@ import (
 
 	"dmasim/internal/suggest"
 	"dmasim/sim/result"
+	"dmasim/sim/validate/kernel"
 	"dmasim/sim/validate/vm"
 )
 
@@ -46,6 +47,9 @@ func (e failedRun) Unwrap() error { return e.error }
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if vm.Init() {
 		return 0
+	}
+	if status, is := kernel.RunHelper(args); is {
+		return status
 	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
@@ -98,6 +102,7 @@ why?`,
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
+	root.AddCommand(newValidateCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)
