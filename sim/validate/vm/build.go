@@ -19,16 +19,18 @@ import (
 //go:embed cma.config
 var cmaConfig string
 
-// built returns the image of the kernel with CMA, built from the newest sources, or
-// the newest one in the cache where no packages are known.
+// built returns the image of the kernel with CMA.
 func (k *kernels) built(ctx context.Context) (string, error) {
 	const name = "linux-source-6.12"
+	config := fmt.Sprintf("%.8x", sha256.Sum256([]byte(cmaConfig)))
+	if image := k.cached("cma-*-" + config); image != "" {
+		return image, nil
+	}
 	_, version, err := newest(ctx, `^`+name+`$`)
 	if err != nil {
-		return k.cached("cma-", err)
+		return "", err
 	}
-	key := fmt.Sprintf("cma-%s-%.8x", fileName(version), sha256.Sum256([]byte(cmaConfig)))
-	return k.image(ctx, key, func(ctx context.Context, scratch string) (string, error) {
+	return k.image(ctx, "cma-"+fileName(version)+"-"+config, func(ctx context.Context, scratch string) (string, error) {
 		err := need(tool{"make", "make"}, tool{"gcc", "gcc"}, tool{"flex", "flex"}, tool{"bison", "bison"}, tool{"bc", "bc"},
 			tool{"xz", "xz-utils"}, tool{"tar", "tar"})
 		if err != nil {

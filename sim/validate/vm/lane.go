@@ -1,16 +1,19 @@
 package vm
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"os/exec"
 	"path/filepath"
 	"runtime"
 	"slices"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 
@@ -45,8 +48,9 @@ func (l Lane) MarshalText() ([]byte, error) { return []byte(l), nil }
 // ErrNoPackage is returned where Debian's packages are not known.
 var ErrNoPackage = errors.New("no such Debian package is known here; on Debian: apt-get update, with the security suite among the sources")
 
-// Image returns the file of the lane's kernel, from the user's cache or made now,
-// which takes minutes; what goes on is told to log, a line each.
+// Image returns the file of the lane's kernel: the newest in the user's cache, or
+// else the newest of Debian, made now, which takes minutes. What goes on is told to
+// log, a line each.
 func (l Lane) Image(ctx context.Context, log io.Writer) (string, error) {
 	if runtime.GOARCH != "amd64" {
 		return "", fmt.Errorf("kernels for virtual machines are fetched for amd64 alone, this is %s: give a kernel of your own", runtime.GOARCH)
@@ -98,7 +102,8 @@ func (k *kernels) image(ctx context.Context, name string, make func(ctx context.
 	if err != nil {
 		return "", err
 	}
-	return file, os.Rename(made, file)
+	now := time.Now() // by which the newest is told; a package's files are as old as the package
+	return file, errors.Join(os.Chtimes(made, now, now), os.Rename(made, file))
 }
 
 // say tells what goes on.
@@ -168,12 +173,14 @@ func output(ctx context.Context, folder, program string, arguments ...string) (s
 	return string(text), err
 }
 
-// stock returns the image of the newest stock kernel, or of the newest one in the
-// cache where no packages are known.
+// stock returns the image of a stock kernel.
 func (k *kernels) stock(ctx context.Context) (string, error) {
+	if image := k.cached("stock-*"); image != "" {
+		return image, nil
+	}
 	name, version, err := newest(ctx, `^linux-image-6\.12\..*-amd64-unsigned$`)
 	if err != nil {
-		return k.cached("stock-", err)
+		return "", err
 	}
 	return k.image(ctx, "stock-"+fileName(version), func(ctx context.Context, scratch string) (string, error) {
 		k.say("downloading %s %s", name, version)
@@ -188,17 +195,26 @@ func (k *kernels) stock(ctx context.Context) (string, error) {
 	})
 }
 
-// cached returns the newest image whose name has a prefix, or err if there is none.
-func (k *kernels) cached(prefix string, err error) (string, error) {
-	images, _ := filepath.Glob(filepath.Join(k.cache, prefix+"*"))
+// cached returns the newest image whose name matches a pattern, "" without any.
+func (k *kernels) cached(pattern string) string {
+	images, err := filepath.Glob(filepath.Join(k.cache, pattern))
+	if err != nil {
+		return ""
+	}
 	images = slices.DeleteFunc(images, func(file string) bool { return strings.HasSuffix(file, ".lock") })
 	if len(images) == 0 {
-		return "", err
+		return ""
 	}
-	slices.Sort(images)
-	image := images[len(images)-1]
-	k.say("%v: using %s", err, image)
-	return image, nil
+	return slices.MaxFunc(images, func(a, b string) int { return cmp.Compare(modified(a), modified(b)) })
+}
+
+// modified returns when a file was written; the earliest time if there is none.
+func modified(file string) int64 {
+	info, err := os.Stat(file)
+	if err != nil {
+		return math.MinInt64
+	}
+	return info.ModTime().UnixNano()
 }
 
 // fileName makes a name of a file of a version.

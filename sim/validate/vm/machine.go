@@ -31,7 +31,7 @@ type Machine struct {
 // Errors of a machine that did not end as it should.
 var (
 	ErrTimeout = errors.New("the virtual machine took too long")
-	ErrDied    = errors.New("the virtual machine ended before the command did")
+	ErrDied    = errors.New("the virtual machine ended before the command did: its console tells why")
 )
 
 // qemu is the program that emulates a machine of this kind.
