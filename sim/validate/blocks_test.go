@@ -153,12 +153,15 @@ func TestCompareExhaustion(t *testing.T) {
 		change  func(*validate.Exhaustion)
 	}{
 		{"", func(r *validate.Exhaustion) { r.Buffers = most }},
-		{"", func(r *validate.Exhaustion) { r.Buffers = most - 3 }},
+		{"", func(r *validate.Exhaustion) { r.Buffers = most - 4 }},
 		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most + 1 }},
-		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most - 4 }},
+		{"exhaustion bytes", func(r *validate.Exhaustion) { r.Buffers = most - 5 }},
 		{"exhaustion victim", func(r *validate.Exhaustion) { r.Buffers, r.Victim = most, "another" }},
 		{"exhaustion zones", func(r *validate.Exhaustion) {
 			r.Buffers, r.Zones = most, []validate.ZoneAtKill{{Name: "Normal", Free: 543}}
+		}},
+		{"", func(r *validate.Exhaustion) {
+			r.Buffers, r.Zones = most-1, []validate.ZoneAtKill{{Name: "Normal", Free: 543, Boost: 1}}
 		}},
 		{"exhaustion release", func(r *validate.Exhaustion) { r.Buffers, r.Left = most, 1 }},
 	} {
