@@ -36,6 +36,8 @@ after each. Groups of aspects, of which --aspect chooses some:
   cma         a CMA area with its heap: result, bitmap, counters, free list
   system      the system heap: blocks of pages of each request, zone, type, free
               counts of each order
+  per-cpu     the CPU's lists in front of a zone: when they are refilled and
+              trimmed, and by how much
   errno       what bad and odd system calls return
   life        random programs of processes that share buffers: results, which
               buffers live, references
@@ -58,7 +60,7 @@ not checked.`,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&o.Groups, "aspect", nil, "compare this `GROUP` (cma, system, errno, life, exhaustion); may be repeated")
+	flags.StringSliceVar(&o.Groups, "aspect", nil, "compare this `GROUP` (cma, system, per-cpu, errno, life, exhaustion)")
 	flags.IntVar(&o.Operations, "operations", 0, "number of random operations, or programs, of each group (default: each its own)")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of random operations")
 	flags.StringVar(&o.ops, "ops", "", "run the operations in `FILE` on the CMA area")

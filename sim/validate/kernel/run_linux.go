@@ -15,6 +15,7 @@ import (
 var groups = []group{
 	{"cma", true, runArea},
 	{"system", true, runSystem},
+	{"per-cpu", true, runPerCPU},
 	{"errno", false, runCalls},
 	{"life", true, runLives},
 	{"exhaustion", true, runExhaustion},

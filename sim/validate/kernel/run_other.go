@@ -9,7 +9,7 @@ import (
 	"dmasim/allocator/dmaheap"
 )
 
-var groups = []group{{"cma", false, unsupported}, {"system", false, unsupported}, {"errno", false, unsupported}, {"life", false, unsupported}, {"exhaustion", false, unsupported}}
+var groups = []group{{"cma", false, unsupported}, {"system", false, unsupported}, {"per-cpu", false, unsupported}, {"errno", false, unsupported}, {"life", false, unsupported}, {"exhaustion", false, unsupported}}
 
 func unsupported(context.Context, *Options, *Result) error { return dmaheap.ErrUnsupported }
 
