@@ -514,6 +514,16 @@ func TestRandomPrograms(t *testing.T) {
 			sim.Process{Name: "q", Anonymous: uint64(mem.MiB), Program: do(steps(2)...)})
 		cfg.Devices[0].Padding = 64
 		cfg.Duration = 10 * time.Second
+		if rapid.Bool().Draw(rt, "translated") {
+			behindIOMMU(&cfg, 0, func(g *sim.IOMMUGroup) {
+				g.Lazy = rapid.Bool().Draw(rt, "lazy")
+				g.Aperture.Hi = rapid.SampledFrom([]uint64{uint64(4 * mem.MiB), uint64(mem.GiB)}).Draw(rt, "aperture")
+				g.Page = rapid.SampledFrom([]uint64{4096, 16384}).Draw(rt, "page")
+			})
+			withBounce(&cfg, 1, mem.Size(rapid.IntRange(1, 64).Draw(rt, "pool"))*64*mem.KiB)
+			cfg.Bounce[0].Force = rapid.Bool().Draw(rt, "force")
+			cfg.Devices[1].Padding = 64
+		}
 		seen := &story{cfg: cfg}
 		s, err := sim.New(cfg, seen)
 		if err != nil {
