@@ -210,8 +210,8 @@ func (s *Simulation) bounce(number uint32, m *master) bool {
 			a.route = bounced
 			slots, ok := pool.Map(number, piece, m.boundary)
 			if !ok {
+				s.unaddress(number, false) // what the pieces before got is free again
 				u := pool.Usage()
-				s.unaddress(number, false)
 				s.diagnosis = ledger.Diagnosis{Cause: allocator.Bounce, Size: piece.Size(), Free: u.Free, FreeInReach: u.Free, Largest: u.Largest}
 				return false
 			}

@@ -151,10 +151,8 @@ func (f fill) Plot(c draw.Canvas, p *plot.Plot) {
 			c.FillPolygon(fill, append(upper, lower...))
 		}
 	}
-	none := func(*metrics.SpaceSample) uint64 { return 0 }
-	used := func(s *metrics.SpaceSample) uint64 { return max(s.Peak, s.Used) }
-	area(usedArea, none, used)
-	area(waitingArea, used, func(s *metrics.SpaceSample) uint64 { return used(s) + s.Waiting })
+	area(waitingArea, func(s *metrics.SpaceSample) uint64 { return s.Used }, func(s *metrics.SpaceSample) uint64 { return s.Used + s.Waiting })
+	area(usedArea, func(*metrics.SpaceSample) uint64 { return 0 }, func(s *metrics.SpaceSample) uint64 { return max(s.Peak, s.Used) })
 	if f.bounded {
 		full := y(float64(f.s.totals.Capacity))
 		c.StrokeLine2(capacityLine, c.Min.X, full, c.Max.X, full)

@@ -211,6 +211,9 @@ func circumstances(f *metrics.Failure) string {
 	case allocator.Policy:
 		return free + ", but the allocator did not look where a legal place was (" + largest + ")"
 	case allocator.Unreachable:
+		if f.Free == 0 { // at map, where nobody looks what would have been in reach
+			return "it lies where its device cannot reach"
+		}
 		return "it was placed where its devices cannot reach; " + free + " (" + largest + ")"
 	case allocator.IOVA, allocator.Bounce:
 		return noRoom(f)
