@@ -114,21 +114,17 @@ func (b *Bounce) Usage() Usage {
 // Check holds the pool to the bounce buffers that the caller has: every slot in use
 // belongs to one of them, and to no two.
 func (b *Bounce) Check(live iter.Seq[*Slots]) error {
-	owner := make([]uint32, len(b.users))
 	slots, n := 0, 0
 	for s := range live {
 		for i := s.mapping.First; i < s.mapping.First+s.mapping.Slots; i++ {
-			if owner[i] != 0 {
-				return fmt.Errorf("slot %d of the bounce buffers at %s belongs to %d and to %d", i, mem.Addr(b.place.Lo), owner[i]-1, s.User)
+			if user := b.users[i]; user != s.User+1 {
+				return fmt.Errorf("slot %d of the bounce buffers at %s is that of %d and of %d", i, mem.Addr(b.place.Lo), user-1, s.User)
 			}
-			if b.users[i] != s.User+1 {
-				return fmt.Errorf("slot %d of the bounce buffers at %s is not known to be that of %d", i, mem.Addr(b.place.Lo), s.User)
-			}
-			owner[i] = s.User + 1
 		}
 		slots += s.mapping.Slots
 		n++
 	}
+	// A slot that two buffers of one user had would be counted twice.
 	if used := b.pool.Used(); used != slots || n != b.mappings {
 		return fmt.Errorf("%d bounce buffers hold %d slots at %s, the pool says %d and %d", n, slots, mem.Addr(b.place.Lo), b.mappings, used)
 	}

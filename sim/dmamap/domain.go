@@ -1,10 +1,12 @@
 package dmamap
 
 import (
+	"cmp"
 	"fmt"
 	"iter"
 	"math"
 	"math/bits"
+	"slices"
 	"time"
 
 	"dmasim/allocator/kernel/iova"
@@ -240,32 +242,32 @@ func (d *Domain) Usage() Usage {
 }
 
 // Check holds the domain to the ranges that the caller has, by user and first
-// address: they are all, they don't overlap, lie in the aperture and outside of
-// what is reserved, and without any of them nothing is used.
+// address: they are all, neither they nor what waits overlaps, they lie in the aperture
+// and outside of what is reserved, and without any of them nothing is used.
 func (d *Domain) Check(live iter.Seq2[uint32, uint64]) error {
 	var used, n uint64
-	var all mem.RangeSet
+	all := make([]mem.Range, 0, len(d.mapped)+len(d.queue))
 	for user, base := range live {
 		m, ok := d.mapped[base>>d.shift]
 		if !ok || m.user != user {
 			return fmt.Errorf("I/O virtual address %s is not known to be that of %d", mem.Addr(base), user)
 		}
 		r := mem.Range{Lo: base, Hi: base + m.pages<<d.shift}
-		whole := mem.RangeSet{r}
-		switch {
-		case len(whole.Intersect(all)) > 0:
-			return fmt.Errorf("I/O virtual addresses %s are mapped twice", r)
-		case len(whole.Intersect(d.Reserved)) > 0 || r.Lo < d.Aperture.Lo || r.Hi > d.Aperture.Hi:
+		if r.Lo < d.Aperture.Lo || r.Hi > d.Aperture.Hi || len(mem.RangeSet{r}.Intersect(d.Reserved)) > 0 {
 			return fmt.Errorf("I/O virtual addresses %s are not to be handed out", r)
 		}
-		for _, q := range d.queue {
-			if r.Overlaps(mem.Range{Lo: q.pfn << d.shift, Hi: (q.pfn + q.pages) << d.shift}) {
-				return fmt.Errorf("I/O virtual addresses %s wait in the flush queue and are mapped", r)
-			}
-		}
-		all = all.Union(whole)
+		all = append(all, r)
 		used += rounded(m.pages)
 		n++
+	}
+	for _, q := range d.queue {
+		all = append(all, mem.Range{Lo: q.pfn << d.shift, Hi: (q.pfn + q.pages) << d.shift})
+	}
+	slices.SortFunc(all, func(a, b mem.Range) int { return cmp.Compare(a.Lo, b.Lo) })
+	for i := 1; i < len(all); i++ {
+		if all[i-1].Hi > all[i].Lo {
+			return fmt.Errorf("I/O virtual addresses %s and %s overlap", all[i-1], all[i])
+		}
 	}
 	if used != d.used || n != uint64(len(d.mapped)) {
 		return fmt.Errorf("%d mappings hold %d pages of I/O virtual addresses, the domain says %d and %d", n, used, len(d.mapped), d.used)
