@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"iter"
 	"math"
-	"math/bits"
 
 	"dmasim/allocator"
 	"dmasim/allocator/kernel/version"
@@ -79,8 +78,8 @@ func (s *Simulation) startTranslation() error {
 	}
 	for device := range v.masters {
 		m := &v.masters[device]
-		if b := s.cfg.Devices[device].Boundary; m.domain < 0 && b != nil && bits.OnesCount64(uint64(b.Size)) == 1 {
-			m.boundary = uint64(b.Size)
+		if m.domain < 0 {
+			m.boundary = s.cfg.Devices[device].SegmentBoundary()
 		}
 		for i := range s.cfg.Bounce {
 			if cfg := &s.cfg.Bounce[i]; len(cfg.Devices) == 0 && m.domain < 0 && m.pool < 0 {
@@ -125,9 +124,7 @@ func (s *Simulation) startDomains() error {
 			if m.emitted, err = devices.Merge(rules); err != nil {
 				return fmt.Errorf("IOMMU group %s: %w", g.Name, err)
 			}
-			if b := member.Emitted.Boundary; b != nil && bits.OnesCount64(uint64(b.Size)) == 1 {
-				m.boundary = uint64(b.Size)
-			}
+			m.boundary = rules.SegmentBoundary()
 		}
 	}
 	return nil
