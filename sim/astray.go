@@ -181,7 +181,7 @@ func (s *Simulation) using(number uint32) iter.Seq2[uint32, bool] {
 func (s *Simulation) forsake(number uint32, running bool, o orphan) {
 	t := &s.transfers[number]
 	b, u := &s.buffers[t.slot], &s.uses[t.slot]
-	o.buffer, o.client = b.number, b.Owner
+	o.buffer, o.client = b.number, int(b.Owner)
 	t.orphan = &o
 	s.orphans = append(s.orphans, number)
 	u.transfers--

@@ -109,6 +109,7 @@ func (c *checker) check() sim.Config {
 		c.failAt(`missing key "memory"`)
 	}
 	c.machine(&cfg, memory)
+	c.bounce(&cfg, memory)
 	c.heaps(&cfg, memory)
 	c.devices(&cfg)
 	mistakes := c.Mistakes()

@@ -16,7 +16,6 @@ import (
 	"dmasim/devices/machine"
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
-	"dmasim/sim/dmamap"
 )
 
 // FromProbe returns a scenario of a machine as a probe found it, to start from:
@@ -41,13 +40,7 @@ func FromProbe(r *probe.Report, proc string) ([]byte, error) {
 		}
 		s.Machine.CMA = append(s.Machine.CMA, CMAArea{Name: nameLike(a.Name), Range: Range{a.Base, a.Size}})
 	}
-	if b := r.Bounce; b != nil && b.Size > 0 {
-		s.Machine.Swiotlb = &Swiotlb{Slots: uint64(b.Size) / dmamap.SlotSize, Mode: BounceNormal}
-		note("Where the bounce buffers are is not known; they are simulated at the top of the memory that they may lie in.")
-	}
-	if n := len(r.IOMMU); n > 0 {
-		note("The machine has %d IOMMU groups; add those of the devices that you simulate (iommu_groups).", n)
-	}
+	s.Machine.Swiotlb = swiotlbLike(r, note)
 	for _, h := range r.Heaps {
 		mode, err := strconv.ParseUint(h.Mode, 8, 16)
 		if err != nil {

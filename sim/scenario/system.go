@@ -52,20 +52,15 @@ func (c *checker) machine(cfg *sim.Config, memory mem.RangeSet) {
 		}
 		made.Aged = &sim.Aged{Order: a.Order, Unusable: a.Unusable}
 	}
-	// Carveouts are not the page allocator's, and neither are bounce buffers.
+	if m.Proc != "" {
+		return
+	}
+	// Carveouts are not the page allocator's.
 	rest := memory
 	for i := range c.spec.Heaps {
 		for _, r := range c.spec.Heaps[i].Arena {
 			rest = rest.Subtract(mem.NewRangeSet(r.Range()))
 		}
-	}
-	free := rest
-	for _, area := range areas {
-		free = free.Subtract(mem.NewRangeSet(area.Range()))
-	}
-	rest = rest.Subtract(c.bounce(cfg, free))
-	if m.Proc != "" {
-		return
 	}
 	zones, err := machine.Zones(machine.Platform{
 		Arch: machine.Arch(m.Arch), Kernel: m.Kernel, PageSize: c.spec.Page, DMALimit: m.DMALimit, LowMemory: m.LowMemory,

@@ -8,6 +8,7 @@ import (
 
 	"dmasim/devices"
 	"dmasim/devices/machine"
+	"dmasim/devices/machine/probe"
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
@@ -112,12 +113,56 @@ func (s *Spec) completeTranslation() {
 	}
 }
 
-// bounce makes the pools of bounce buffers, and returns their memory. free is where
-// they may lie.
-func (c *checker) bounce(cfg *sim.Config, free mem.RangeSet) mem.RangeSet {
-	if c.spec.Machine == nil || c.spec.Machine.Swiotlb == nil {
+// swiotlbLike returns the bounce buffers of a machine as a probe found it, nil where
+// none are known.
+func swiotlbLike(r *probe.Report, note func(string, ...any)) *Swiotlb {
+	if n := len(r.IOMMU); n > 0 {
+		note("The machine has %d IOMMU groups; add those of the devices that you simulate (iommu_groups).", n)
+	}
+	if r.Bounce == nil || r.Bounce.Size == 0 {
 		return nil
 	}
+	note("Where the bounce buffers are is not known; they are simulated at the top of the memory that they may lie in.")
+	return &Swiotlb{Slots: uint64(r.Bounce.Size) / dmamap.SlotSize, Mode: BounceNormal}
+}
+
+// bounce makes the pools of bounce buffers, and takes their memory from the page
+// allocator. Zones end where they would without them. Where copies of /proc say what
+// the allocator has, it does not have them already.
+func (c *checker) bounce(cfg *sim.Config, memory mem.RangeSet) {
+	if c.spec.Machine == nil || c.spec.Machine.Swiotlb == nil {
+		return
+	}
+	free := memory
+	if c.spec.Machine.Proc != "" {
+		free = nil
+		for _, z := range cfg.Machine.Zones {
+			free = free.Union(z.Ranges)
+		}
+	}
+	for _, h := range c.spec.Heaps {
+		for _, r := range h.Arena {
+			free = free.Subtract(mem.NewRangeSet(r.Range()))
+		}
+	}
+	for _, area := range c.spec.Machine.CMA {
+		free = free.Subtract(mem.NewRangeSet(area.Range.Range()))
+	}
+	taken := c.pools(cfg, free)
+	if c.spec.Machine.Proc != "" {
+		return
+	}
+	var zones []machine.Zone
+	for _, z := range cfg.Machine.Zones {
+		if z.Ranges = z.Ranges.Subtract(taken); len(z.Ranges) > 0 {
+			zones = append(zones, z)
+		}
+	}
+	cfg.Machine.Zones = zones
+}
+
+// pools makes the pools, and returns their memory. free is where they may lie.
+func (c *checker) pools(cfg *sim.Config, free mem.RangeSet) mem.RangeSet {
 	s := c.spec.Machine.Swiotlb
 	at := strictyaml.At(c.root, "machine", "swiotlb")
 	var taken mem.RangeSet
