@@ -71,6 +71,8 @@ type story struct {
 	lines []string
 	kinds map[sim.Kind]int
 	live  uint64
+
+	failedMaps int
 }
 
 func (s *story) Advance(time.Duration) {}
@@ -91,6 +93,9 @@ func (s *story) Event(e *sim.Event) {
 		}
 		s.lines = append(s.lines, text)
 	case e.Diagnosis.Cause != allocator.None:
+		if e.Kind == sim.Map {
+			s.failedMaps++
+		}
 		s.lines = append(s.lines, fmt.Sprintf("%v %s: %v", e.At, s.cfg.Clients[e.Client].Name, e.Diagnosis.Cause))
 	case e.Kind == sim.Alloc:
 		s.live += e.Size
@@ -546,6 +551,13 @@ func TestRandomPrograms(t *testing.T) {
 		// what it holds with it.
 		if seen.kinds[sim.ProcessStart]-seen.kinds[sim.ProcessEnd] == 0 && seen.live > 0 {
 			rt.Fatalf("all processes have ended, and %d bytes are live", seen.live)
+		}
+		if seen.kinds[sim.Map]-seen.failedMaps == seen.kinds[sim.Unmap] {
+			for _, space := range s.Spaces() {
+				if u := space.Usage(); u.Used > 0 || u.Waiting > 0 || u.Mappings > 0 {
+					rt.Fatalf("nothing is mapped, and %s is %+v", space.Name, u)
+				}
+			}
 		}
 	})
 }
