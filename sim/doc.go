@@ -60,7 +60,8 @@
 // # Limits
 //
 // The CPU takes no time: allocation, reclaim, migration and copies happen at one
-// instant. Of a buffer of which some pieces are bounced, all counts as a copy where
+// instant. A run without a duration goes on until the last flush of an IOTLB. A
+// client's buffer that a device cannot map lives on. Of a buffer of which some pieces are bounced, all counts as a copy where
 // old data are concerned. A child begins without memory of its own, since
 // copying on write is not modelled. Overshooting reads do no harm.
 package sim

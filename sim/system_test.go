@@ -479,10 +479,36 @@ func TestNoTime(t *testing.T) {
 func TestRandomPrograms(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		variable := rapid.Map(rapid.IntRange(int(a), int(d)), func(v int) program.Variable { return program.Variable(v) })
+		// use is a buffer with a device, as far as it goes: steps drawn one by one
+		// seldom get there.
+		use := func() (list []program.Step) {
+			buffer, device := variable.Draw(rt, "buffer"), variable.Draw(rt, "attachment")
+			dma := program.Step{
+				Verb: program.DMA, Of: device, As: none, With: none, Access: program.Access(rapid.IntRange(1, 3).Draw(rt, "access")),
+				Time: time.Duration(rapid.IntRange(1, 20).Draw(rt, "length")) * ms, Unfenced: rapid.Bool().Draw(rt, "careless"),
+			}
+			pause := program.Step{Verb: program.Sleep, Time: time.Duration(rapid.IntRange(1, 9).Draw(rt, "pause")) * ms}
+			list = append(list, get(int32(rapid.IntRange(0, 3).Draw(rt, "from")), mem.Size(rapid.IntRange(1, 80).Draw(rt, "pages"))*4*mem.KiB, buffer),
+				program.Step{Verb: program.Attach, Of: buffer, Device: int32(rapid.IntRange(0, 1).Draw(rt, "device")), As: device},
+				on(program.MapDMA, device), dma)
+			for _, end := range rapid.Permutation([]program.Step{pause, dma, on(program.UnmapDMA, device), on(program.Detach, device), on(program.Close, buffer)}).Draw(rt, "ends") {
+				if rapid.IntRange(0, 3).Draw(rt, "left out") > 0 {
+					list = append(list, end)
+				}
+			}
+			for i := range list {
+				list[i].MayFail = true
+			}
+			return list
+		}
 		var steps func(depth int) []program.Step
 		steps = func(depth int) []program.Step {
 			var list []program.Step
 			for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+				if rapid.IntRange(0, 2).Draw(rt, "use") == 0 {
+					list = append(list, use()...)
+					continue
+				}
 				s := program.Step{
 					Verb:    program.Verb(rapid.IntRange(int(program.Open), int(program.Repeat)).Draw(rt, "verb")),
 					MayFail: rapid.IntRange(0, 4).Draw(rt, "may fail") > 0,

@@ -55,7 +55,7 @@ func TestSteadyState(t *testing.T) {
 		"transfers": pictures,
 		"translated": strings.Replace(pictures, "workloads:", `iommu_groups:
   - {name: cameras, devices: [camera], mode: lazy, address_bits: 32}
-  - {name: displays, devices: [display], pci: true, page: 16KiB}
+  - {name: displays, devices: [display], pci: true}
 workloads:`, 1),
 		"bounced": bounced,
 	} {

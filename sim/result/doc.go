@@ -26,6 +26,11 @@
 // [dmasim/sim/metrics.Failure], [dmasim/sim/metrics.MemorySample],
 // [dmasim/sim/metrics.SpaceSample] and [dmasim/sim.IncidentReport].
 //
+// Of a map that failed for want of bounce buffers or of I/O virtual addresses,
+// failures.csv has the figures of these: reserve_bytes is the piece, or the range of
+// addresses, that found no room, and waiting_bytes what was given back and waits for a
+// flush. A slot of bounce buffers is 2048 bytes.
+//
 // In map.csv the column cells is the heap's memory from the lowest to the
 // highest address, as runs of equal rows separated by spaces. A run is a number
 // of rows and an asterisk, left out where the number is 1, and then "." for

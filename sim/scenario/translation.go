@@ -62,7 +62,7 @@ type IOMMUGroup struct {
 	Name string `yaml:"name"`
 	// Devices of the group.
 	Devices []string `yaml:"devices"`
-	// Smallest page of the IOMMU. Each piece of a buffer is widened to whole pages.
+	// Smallest page of the IOMMU, at most a page of the machine. Each piece of a buffer is widened to whole pages.
 	Page mem.Size `yaml:"page" jsonschema_extras:"default=4KiB"`
 	// Width of the addresses that the IOMMU translates: its input.
 	AddressBits uint8 `yaml:"address_bits" jsonschema:"minimum=13,maximum=64" jsonschema_extras:"default=48"`
@@ -264,6 +264,9 @@ func (c *checker) iommus(cfg *sim.Config) {
 		switch {
 		case bits.OnesCount64(uint64(g.Page)) != 1 || g.Page < 4*mem.KiB || g.Page > 64*mem.KiB:
 			c.Fail(strictyaml.At(at, "page"), "want a power of two from 4KiB to 64KiB")
+			continue
+		case g.Page > c.spec.Page:
+			c.Fail(strictyaml.At(at, "page"), "Linux does not use an IOMMU whose pages are larger than its own, "+c.spec.Page.String())
 			continue
 		case g.AddressBits < 13 || g.AddressBits > 64:
 			c.Fail(strictyaml.At(at, "address_bits"), "want 13 to 64 bits")

@@ -94,6 +94,7 @@ func TestBridgedMistakes(t *testing.T) {
 		{"twice", "[decoder, encoder]", "[decoder, decoder]", `15:38: device "decoder" is in another IOMMU group or restricted pool, or there twice`},
 		{"no IOMMU", "align: 8KiB", "align: 8KiB, iommu: none", `15:38: the description of device "encoder" says that there is no IOMMU (iommu: none)`},
 		{"page", "output_bits: 34", "page: 5KiB", `15:72: want a power of two from 4KiB to 64KiB`},
+		{"page larger than the machine's", "output_bits: 34", "page: 16KiB", `15:72: Linux does not use an IOMMU whose pages are larger than its own, 4KiB`},
 		{"input", "address_bits: 36", "address_bits: 65", `15:62: want 13 to 64 bits`},
 		{"output", "output_bits: 34", "output_bits: 12", `15:79: want 13 to 64 bits`},
 		{"aperture", "output_bits: 34", "aperture: {base: 0x1000000000, size: 1MiB}", `15:76: want a part of the addresses that the IOMMU translates, [0x0,0x1000000000)`},
