@@ -18,7 +18,7 @@ import (
 // Swiotlb is memory to which the kernel copies what a device cannot reach: bounce buffers.
 type Swiotlb struct {
 	// Number of slots of 2 KiB, as the kernel takes it (swiotlb=), rounded up to a multiple of 128. 0: there is no default pool. A buffer takes a slot for each 2 KiB of each piece that is copied, and no piece may be longer than 256 KiB.
-	Slots uint64 `yaml:"slots" jsonschema:"maximum=2147483648" jsonschema_extras:"default=32768"`
+	Slots uint64 `yaml:"slots" jsonschema:"maximum=2097152" jsonschema_extras:"default=32768"`
 	// Where the default pool is. By default at the top of the memory that every device reaches: below 4 GiB, or below the machine's dma_limit.
 	Base mem.Addr `yaml:"base,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// When the default pool is used: for what a device cannot reach (normal), for everything (force), or never (noforce): then such a map fails, with the cause unreachable.
@@ -182,8 +182,8 @@ func (c *checker) pools(cfg *sim.Config, free mem.RangeSet) mem.RangeSet {
 		switch mine := r.Range.Range(); {
 		case r.Name == "swiotlb":
 			c.Fail(strictyaml.At(place, "name"), "that is the name of the default pool")
-		case uint64(r.Base)%dmamap.SlotSize != 0 || r.Size < dmamap.SlotSize:
-			c.Fail(place, "a pool is whole slots of 2KiB")
+		case uint64(r.Base)%dmamap.SlotSize != 0 || r.Size < dmamap.SlotSize || uint64(r.Size) > maxPool:
+			c.Fail(place, "a pool is whole slots of 2KiB, and at most "+mem.Size(maxPool).String())
 		case !free.Contains(mine):
 			c.Fail(place, mine.String()+" is not all memory, or a heap's")
 		case len(taken.Intersect(mem.NewRangeSet(mine))) > 0:
@@ -196,12 +196,15 @@ func (c *checker) pools(cfg *sim.Config, free mem.RangeSet) mem.RangeSet {
 	return taken
 }
 
+// maxPool bounds a pool of bounce buffers, in bytes.
+const maxPool = uint64(4 * mem.GiB)
+
 // swiotlbPlace returns where the default pool is.
 func (c *checker) swiotlbPlace(s *Swiotlb, free mem.RangeSet, at *yaml.Node) (mem.Range, bool) {
 	const segment = 128
 	size := (s.Slots + segment - 1) / segment * dmamap.MaxBounce
-	if s.Slots > 1<<31 {
-		c.Fail(strictyaml.At(at, "slots"), "want at most 2147483648 slots")
+	if s.Slots > maxPool/dmamap.SlotSize {
+		c.Fail(strictyaml.At(at, "slots"), "want at most 2097152 slots, which are "+mem.Size(maxPool).String())
 		return mem.Range{}, false
 	}
 	page := uint64(c.spec.Page)

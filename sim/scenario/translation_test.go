@@ -12,7 +12,7 @@ import (
 // bridged is a machine with bounce buffers and IOMMU groups.
 const bridged = `name: bridged
 duration: 10s
-memory: [{base: 0x0, size: 8GiB}]
+memory: [{base: 0x1000, size: 8GiB}]
 machine:
   kernel: 6.12
   swiotlb: {slots: 1000, restricted: [{name: wifi-pool, base: 0x40000000, size: 1MiB, devices: [wifi]}]}
@@ -79,13 +79,13 @@ func TestBridged(t *testing.T) {
 func TestBridgedMistakes(t *testing.T) {
 	for _, c := range []struct{ name, old, new, want string }{
 		{"unknown mode", "slots: 1000", "mode: forced", `6:19: unknown mode "forced", want normal, force or noforce (did you mean "force"?)`},
-		{"too many slots", "slots: 1000", "slots: 3000000000", `6:20: want at most 2147483648 slots`},
-		{"no room", "slots: 1000", "slots: 2097153", `6:12: there is no room for 4GiB of bounce buffers below 0x100000000`},
+		{"too many slots", "slots: 1000", "slots: 3000000000", `6:20: want at most 2097152 slots, which are 4GiB`},
+		{"no room", "slots: 1000", "slots: 2097152", `6:12: there is no room for 4GiB of bounce buffers below 0x100000000`},
 		{"base outside memory", "slots: 1000", "base: 0x200000000", `6:19: [0x200000000,0x204000000) is not all memory, or a heap's`},
 		{"base within a page", "slots: 1000", "base: 0x10000800", `6:19: want the start of a page`},
 		{"pools overlap", "slots: 1000", "base: 0x40000000", `6:44: [0x40000000,0x40100000) overlaps another pool`},
 		{"restricted pools too early", "kernel: 6.12", "kernel: 5.10", `6:38: Linux 5.10 has no restricted pools, they came with 5.15`},
-		{"restricted pool of part of a slot", "base: 0x40000000", "base: 0x40000100", `6:39: a pool is whole slots of 2KiB`},
+		{"restricted pool of part of a slot", "base: 0x40000000", "base: 0x40000100", `6:39: a pool is whole slots of 2KiB, and at most 4GiB`},
 		{"restricted pool of nobody", "devices: [wifi]", "devices: []", `6:96: no device`},
 		{"restricted pool of somebody", "devices: [wifi]", "devices: [wiffi]", `6:97: unknown device "wiffi" (did you mean "wifi"?)`},
 		{"two ways", "devices: [wifi]", "devices: [encoder]", `15:38: device "encoder" is in another IOMMU group or restricted pool, or there twice`},
