@@ -78,21 +78,24 @@ func (s *Simulation) strayTranslated(t *transfer) {
 	base, rest := s.via.bases[t.attachment], t.size
 	s.strays = s.strays[:0]
 	var behind, end uint64 // the address behind the last that is used, and behind its piece
+	ok := true
 	for p := range dmamap.Layout(s.extents(t.slot), domain.Page, m.boundary) {
 		used := min(rest, p.Piece.Size())
 		lo := base + p.Offset + p.Piece.Lo - p.Pages.Lo
-		if behind = lo + used; behind-1 > 1<<m.width-1 && !s.misaddress(t, m, mem.Range{Lo: lo, Hi: behind}) {
-			return
+		if behind = lo + used; behind-1 > 1<<m.width-1 {
+			if ok = s.misaddress(t, m, mem.Range{Lo: lo, Hi: behind}); !ok {
+				break
+			}
 		}
 		if rest -= used; rest == 0 {
 			end = lo + p.Piece.Size()
 			break
 		}
 	}
-	if over > end-behind && !s.reachAt(t, domain, mem.Range{Lo: end, Hi: behind + min(over, math.MaxUint64-behind)}) {
-		return
+	if ok && over > end-behind {
+		s.reachAt(t, domain, mem.Range{Lo: end, Hi: behind + min(over, math.MaxUint64-behind)})
 	}
-	if len(s.strays) > 0 {
+	if len(s.strays) > 0 { // before a fault, too
 		s.strike(t, s.strays, "the device uses what else is mapped for its IOMMU group")
 	}
 }
@@ -100,11 +103,11 @@ func (s *Simulation) strayTranslated(t *transfer) {
 // misaddress finds out what becomes of addresses that are wider than those that the
 // device emits. It is false if the transfer ends there.
 func (s *Simulation) misaddress(t *transfer, m *master, r mem.Range) bool {
+	size := uint64(1) << m.width
 	if s.cfg.IOMMUs[m.domain].emittedBy(t.device).Beyond == devices.Faults {
-		s.faulted(t, mem.Range{Lo: max(r.Lo, 1<<m.width), Hi: r.Hi}, "the device cannot emit these I/O virtual addresses")
+		s.faulted(t, mem.Range{Lo: max(r.Lo, size), Hi: r.Hi}, "the device cannot emit these I/O virtual addresses")
 		return false
 	}
-	size := uint64(1) << m.width
 	for lo := max(r.Lo, size); lo < r.Hi; {
 		hi := min(r.Hi, lo-lo%size+size)
 		if !s.reachAt(t, s.via.domains[m.domain], mem.Range{Lo: lo % size, Hi: lo%size + (hi - lo)}) {
@@ -284,6 +287,6 @@ func (s *Simulation) lostWrite(p *process, of program.Variable) {
 	b := &s.buffers[slot]
 	s.incident(IncidentReport{
 		Kind: LostWrite, Actor: p.name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
-		Detail: "begin_cpu_access copied bounce buffers over what " + s.via.writers[slot] + " had written to memory since",
+		Detail: "begin_cpu_access copied bounce buffers, older than what " + s.via.writers[slot] + " wrote, over memory",
 	})
 }

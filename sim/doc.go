@@ -55,7 +55,8 @@
 //
 // A bounced transfer uses the copy, and what it writes behind the end of that stays in
 // the pool. The copy is made at map, and copied back at unmap and by brackets of CPU
-// access; what other devices write between is not in it.
+// access, since maps are for both directions; what other devices write between is not
+// in it.
 //
 // # Limits
 //

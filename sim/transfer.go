@@ -129,6 +129,9 @@ func (s *Simulation) mapFor(number uint32) (ok bool, errno dmabuf.Errno) {
 		errno = s.kernel.Map(a.id)
 	}
 	if errno != dmabuf.OK {
+		if !a.mapped && a.route != direct {
+			s.unaddress(number, false)
+		}
 		return false, errno
 	}
 	a.mapped = true

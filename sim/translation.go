@@ -18,11 +18,12 @@ type translation struct {
 	pools   []*dmamap.Bounce
 	domains []*dmamap.Domain
 	masters []master // by device
-	later   []bool   // by client: its devices map every buffer, and then it is known whether they can
+	later   []bool   // by client: its devices map every buffer, and it is known only then whether they can
 	copies  []copies // by attachment that is bounced
 	bases   []uint64 // by attachment that is translated: where its addresses begin
 	writers []string // by slot of a buffer: who wrote to it last
-	seen    []mem.Range
+
+	seen []mem.Range // where a device sees the pieces of a buffer; used again and again
 }
 
 // master is how a device addresses memory.
@@ -234,7 +235,7 @@ func (s *Simulation) bounce(number uint32, m *master) bool {
 	for i := range c.slots {
 		if len(s.orphans) > 0 {
 			v.seen = append(v.seen[:0], pool.All(&c.slots[i]))
-			s.overrunBy(a.slot, v.seen, "its bounce buffer was given back under the transfer, and to the victim's buffer")
+			s.overrunBy(a.slot, v.seen, "its bounce buffer was given back under the transfer, and then to the victim")
 		}
 	}
 	return true
@@ -269,7 +270,7 @@ func (s *Simulation) unaddress(number uint32, lost bool) {
 			b := &s.buffers[a.slot]
 			s.incident(IncidentReport{
 				Kind: LostWrite, Actor: s.cfg.Devices[a.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
-				Detail: "at unmap its bounce buffers were copied over what " + v.writers[a.slot] + " had written to memory since",
+				Detail: "at unmap its bounce buffers, older than what " + v.writers[a.slot] + " wrote, were copied over memory",
 			})
 		}
 	case translated:

@@ -258,6 +258,14 @@ func TestTranslation(t *testing.T) {
 			change:  padded(iommu(func(g *sim.IOMMUGroup) { g.Page = 16 << 10 })),
 			want:    []string{"0s scribble display p", "1ms free 1MiB", "1ms free 4KiB"},
 		},
+		"overshoot within the last IOMMU page and beyond": {
+			program: steps(mapped(12*mem.KiB, display, a, b), get(carveout, mem.MiB, c), transfer(b, w, ms), wait(a)),
+			change: func(cfg *sim.Config) {
+				cfg.Devices[display].Padding = 8 * mem.KiB
+				behindIOMMU(cfg, display, func(g *sim.IOMMUGroup) { g.Page = 16 << 10 })
+			},
+			want: []string{"0s fault display p", "0s scribble display p", "1ms free 1MiB", "1ms free 12KiB"},
+		},
 		"overshoot into another buffer of the group": {
 			program: steps(mapped(mem.MiB, display, a, b), get(carveout, mem.MiB, c), attach(c, display, d), on(program.MapDMA, d), transfer(d, w, ms), wait(c)),
 			change:  padded(iommu(nil)),
