@@ -264,7 +264,7 @@ func TestPooledHeap(t *testing.T) {
 // ones until the slots are used up.
 func TestBounceExhausted(t *testing.T) {
 	runs := experiment(t, "bounce-exhausted")
-	const maps = 40
+	const maps = 30
 	for name, want := range map[string]struct {
 		failed uint64
 		cause  string
@@ -299,7 +299,7 @@ func TestBounceExhausted(t *testing.T) {
 // there is an error.
 func TestBounceStaleImport(t *testing.T) {
 	runs := experiment(t, "bounce-stale-import")
-	const pictures = 300
+	const pictures = 100
 	for name, stale := range map[string]uint64{"mapped-once": pictures, "mapped-each-time": 0, "within-reach": 0, "refused": 0} {
 		n := runs[name].Summary.Incidents
 		if n["stale-transfer"] != stale || (stale > 0) != (n["lost-write"] == 1) || len(n) > 2 {
