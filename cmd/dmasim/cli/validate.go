@@ -31,7 +31,7 @@ func newValidateCommand() *cobra.Command {
 	var o validateOptions
 	cmd := &cobra.Command{
 		Use:   "validate",
-		Short: "Compare the model with the kernel of this machine, operation by operation",
+		Short: "Compare the model with the kernel of this machine",
 		Long: `Do the same operations on the model and on the running kernel, and compare the two
 after each. Groups of aspects, of which --aspect chooses some:
 
