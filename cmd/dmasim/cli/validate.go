@@ -1,13 +1,11 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -166,22 +164,11 @@ func (o *validateOptions) parseDevice() error {
 	return nil
 }
 
-// writePicture writes to a temporary file and renames it.
+// writePicture draws both maps.
 func writePicture(file string, model, kernel validate.Bitmap) error {
-	var picture bytes.Buffer
-	if err := validate.WritePNG(&picture, model, kernel); err != nil {
-		return err
-	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".dmasim-*")
+	err := writeWhole(file, func(w io.Writer) error { return validate.WritePNG(w, model, kernel) })
 	if err != nil {
 		return fmt.Errorf("write picture: %w", err)
-	}
-	_, err = picture.WriteTo(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("write picture: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }
