@@ -16,9 +16,10 @@
 //
 //   - [Contiguous]: one CMA area, driven through its dma-buf heap and through
 //     debugfs, bit by bit.
-//   - [Blocks]: the system heap, by the blocks of pages that each request takes and
+//   - [SystemHeap]: the system heap, by the blocks of pages that each request takes and
 //     what is left free of each order.
-//   - [Calls]: what bad and odd system calls return.
+//   - [PerCPUWindow]: what the lists of a CPU exchange with their zone, and when.
+//   - [OddCall]: what bad and odd system calls return.
 //   - [Lives]: random programs of processes that share buffers: what every call
 //     returns, which buffers live, and how many references each has.
 //   - [Exhaustion]: how much a process can pin before somebody is killed.

@@ -24,6 +24,9 @@ type Exhaustion struct {
 	Left  int // buffers that live after it
 }
 
+// uncounted is what the system may need, in bytes, of which the kernel tells nothing.
+const uncounted = 2 << 20
+
 // Need is memory that the system took for itself.
 type Need struct {
 	What  string
@@ -34,6 +37,10 @@ type Need struct {
 type ZoneAtKill struct {
 	Name string
 	Free uint64 // pages, without those of CMA areas, which dma-bufs can't use
+	// Boost is by how many pages the watermarks were raised, which the kernel does
+	// for a while when it mixes types of pages (boost_watermark) and the model
+	// does not.
+	Boost uint64
 }
 
 // CompareExhaustion compares a run with the model in the state before it.
@@ -41,8 +48,10 @@ type ZoneAtKill struct {
 // How many buffers there can be has bounds: no more than the model pins until no
 // zone has a page above its min watermark and reserve, with what lay on the lists of
 // the CPUs; and no less than that, less what the kernel reports that the system
-// itself took meanwhile. A zone at the kill has at most its min watermark and
-// reserve free: else the request would have been served.
+// itself took meanwhile, what it left free above the min watermark, and 2 MiB for
+// what it does not count, such as vmalloc and what belongs to CPUs. A zone at the
+// kill has at most its high watermark, as it is raised then, and its reserve free: the
+// kernel looks a last time before it kills (__alloc_pages_may_oom).
 func CompareExhaustion(run Exhaustion) ([]Aspect, []string, error) {
 	pinned, model, zones := Aspect{Name: "exhaustion bytes"}, Aspect{Name: "exhaustion victim"}, Aspect{Name: "exhaustion zones"}
 	left := Aspect{Name: "exhaustion release"}
@@ -58,6 +67,12 @@ func CompareExhaustion(run Exhaustion) ([]Aspect, []string, error) {
 	for _, z := range run.Before.Zones {
 		most += z.Pages.PerCPU * m.PageSize()
 	}
+	spare := uint64(0)
+	for i, z := range run.Zones {
+		limit := m.Zone(i).Min + m.Zone(i).Reserve[m.NumZones()-1]
+		spare += (z.Free - min(z.Free, limit)) * m.PageSize()
+	}
+	run.Needs = append(run.Needs, Need{"free above the min watermarks", spare}, Need{"that the kernel does not count, at most", uncounted})
 	needs := uint64(0)
 	notes := []string{fmt.Sprintf("exhaustion: the model pins %s until the first kill; the kernel, %d buffers of %s, %s in all",
 		mem.Size(pages*m.PageSize()).Short(), run.Buffers, mem.Size(run.Size), mem.Size(run.Buffers*run.Size).Short())}
@@ -81,7 +96,7 @@ func CompareExhaustion(run Exhaustion) ([]Aspect, []string, error) {
 	notes = append(notes, fmt.Sprintf("exhaustion: bounds are %s", bounds))
 	model.compare(s, victim, run.Victim)
 	for i, z := range run.Zones {
-		limit := m.Zone(i).Min + m.Zone(i).Reserve[m.NumZones()-1]
+		limit := m.Zone(i).High + z.Boost + m.Zone(i).Reserve[m.NumZones()-1]
 		want := fmt.Sprintf("at most %d pages free", limit)
 		found := want
 		if z.Free > limit {

@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"fmt"
 	"io"
+	"math"
 	"math/rand/v2"
 	"strconv"
 	"strings"
@@ -190,6 +191,32 @@ func shorten(text string) string {
 		return text[:20] + "…"
 	}
 	return text
+}
+
+// MostSystem returns the most bytes that the buffers of the system heap hold together,
+// and the operation that makes it so. The heap refuses nothing: what memory can't
+// serve ends in a kill.
+func MostSystem(list []Operation) (most uint64, at Operation) {
+	held, sizes := uint64(0), map[string]uint64{}
+	for _, op := range list {
+		switch op.Kind {
+		case SystemAlloc:
+			if op.Size > math.MaxUint64-4095 {
+				continue // refused: rounded up to pages it is none
+			}
+			sizes[op.ID] = op.Size
+			if held += op.Size; held < op.Size {
+				held = math.MaxUint64
+			}
+			if held > most {
+				most, at = held, op
+			}
+		case Close:
+			held -= min(held, sizes[op.ID])
+			delete(sizes, op.ID)
+		}
+	}
+	return most, at
 }
 
 // Mix says what random operations on a CMA area are made of.

@@ -106,3 +106,24 @@ func TestRandomIsValid(t *testing.T) {
 		t.Error("the same seed, other operations")
 	}
 }
+
+func TestMostSystem(t *testing.T) {
+	for _, test := range []struct {
+		text string
+		most uint64
+		line int
+	}{
+		{"h a 100\nd 5", 0, 0},
+		{"s a 100\ns b 50\nf a\ns c 60\nf b\nf c\ns d 150", 150, 2},
+		{"s a 18446744073709551615\ns b 7", 7, 2},
+		{"s a 9223372036854775808\ns b 9223372036854775808", 1<<64 - 1, 2},
+	} {
+		list, err := validate.ReadOperations("ops", strings.NewReader(test.text))
+		if err != nil {
+			t.Fatal(err)
+		}
+		if most, at := validate.MostSystem(list); most != test.most || at.Line != test.line {
+			t.Errorf("%q: %d in line %d, want %d in %d", test.text, most, at.Line, test.most, test.line)
+		}
+	}
+}

@@ -29,13 +29,15 @@ func newValidateCommand() *cobra.Command {
 	var o validateOptions
 	cmd := &cobra.Command{
 		Use:   "validate",
-		Short: "Compare the model with the kernel of this machine",
+		Short: "Compare the model with a running kernel, operation by operation",
 		Long: `Do the same operations on the model and on the running kernel, and compare the two
 after each. Groups of aspects, of which --aspect chooses some:
 
   cma         a CMA area with its heap: result, bitmap, counters, free list
   system      the system heap: blocks of pages of each request, zone, type, free
               counts of each order
+  per-cpu     the CPU's lists in front of a zone: when they are refilled and
+              trimmed, and by how much
   errno       what bad and odd system calls return
   life        random programs of processes that share buffers: results, which
               buffers live, references
@@ -57,14 +59,14 @@ Exit status: 0 if something was compared and all of it agrees, 1 if not, 2 for a
 mistake in the command line or the file. What can't be observed here is listed as
 not checked.`,
 		Example: `  dmasim kernel vm -- validate
-  dmasim kernel vm --lane cma -- validate --aspect cma --operations 3500 --seed 7
-  dmasim kernel vm --memory 768MiB -- validate --device edu
+  dmasim kernel vm --lane cma -- validate --operations 3500 --seed 7
+  dmasim kernel vm --memory 640MiB -- validate --device edu
   dmasim validate --ops sequence.txt --json --picture maps.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}
 	flags := cmd.Flags()
-	flags.StringSliceVar(&o.Groups, "aspect", nil, "compare this `GROUP` (cma, system, errno, life, exhaustion); may be repeated")
+	flags.StringSliceVar(&o.Groups, "aspect", nil, "compare this `GROUP` (cma, system, per-cpu, errno, life, exhaustion)")
 	flags.IntVar(&o.Operations, "operations", 0, "number of random operations, or programs, of each group (default: each its own)")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of random operations")
 	flags.StringVar(&o.device, "device", "", "compare the transfers of this `DEVICE`: edu, or edu:bits=N for one that emits N address bits (default 28)")
@@ -82,6 +84,9 @@ func (o *validateOptions) run(cmd *cobra.Command) error {
 		fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: comparing %s: %d operations\n", group, operations)
 	}
 	result, err := kernel.Run(cmd.Context(), o.Options)
+	if much := new(kernel.TooMuchError); errors.As(err, &much) {
+		return fmt.Errorf("%s:%d:1: %w", o.ops, much.At.Line, err)
+	}
 	if err != nil {
 		if errors.Is(err, context.Canceled) {
 			err = errors.New("interrupted")

@@ -165,7 +165,7 @@ func readUses() ([]uint64, error) {
 // Lines of the kernel's report (mm/oom_kill.c, mm/show_mem.c, Linux 6.12).
 var (
 	killedLine = regexp.MustCompile(`^Out of memory: Killed process (\d+) `)
-	zoneLine   = regexp.MustCompile(`^(?:Node 0 )?(\w+) free:(\d+)kB boost:.* free_cma:(\d+)kB`)
+	zoneLine   = regexp.MustCompile(`^(?:Node 0 )?(\w+) free:(\d+)kB boost:(\d+)kB .* free_cma:(\d+)kB`)
 )
 
 // readKill reads the report on the first process that was killed. Its general part
@@ -177,7 +177,10 @@ func readKill(run *validate.Exhaustion, lines []string, hog int, before []uint64
 	for _, line := range lines {
 		switch m := zoneLine.FindStringSubmatch(line); {
 		case m != nil:
-			run.Zones = append(run.Zones, validate.ZoneAtKill{Name: m[1], Free: (sum(m[2], number) - sum(m[3], number)) << 10 / page})
+			free, inCMA := sum(m[2], number), sum(m[4], number) // read one after the other
+			run.Zones = append(run.Zones, validate.ZoneAtKill{
+				Name: m[1], Free: (free - min(free, inCMA)) << 10 / page, Boost: sum(m[3], number) << 10 / page,
+			})
 		case len(run.Zones) == 0:
 			general.WriteString(" " + line + "\n")
 		}

@@ -10,6 +10,7 @@ import (
 
 	"dmasim/allocator/dmaheap"
 	"dmasim/allocator/kernel/version"
+	"dmasim/mem"
 	"dmasim/sim/validate"
 )
 
@@ -124,6 +125,17 @@ func gapOf(name string, err error) (validate.Gap, bool) {
 		return gap, false
 	}
 	return gap, true
+}
+
+// TooMuchError is returned for operations that would bring the machine to the end of
+// its memory, which is what the group exhaustion is for.
+type TooMuchError struct {
+	At              validate.Operation
+	Most, Available mem.Size
+}
+
+func (e *TooMuchError) Error() string {
+	return fmt.Sprintf("%s: buffers of the system heap would hold %s together, more than half of the %s that are available", e.At, e.Most.Short(), e.Available.Short())
 }
 
 // times returns a number of operations, or the default.

@@ -7,12 +7,15 @@ import (
 	"os"
 	"strings"
 
+	"dmasim/devices/machine"
+	"dmasim/mem"
 	"dmasim/sim/validate"
 )
 
 var groups = []group{
 	{"cma", true, runArea},
 	{"system", true, runSystem},
+	{"per-cpu", true, runPerCPU},
 	{"errno", false, runCalls},
 	{"life", true, runLives},
 	{"exhaustion", true, runExhaustion},
@@ -41,6 +44,9 @@ func runArea(ctx context.Context, o *Options, r *Result) (err error) {
 		mix := validate.Mix{Seed: o.Seed, Operations: o.times(2000), Pages: cfg.Pages, PageSize: cfg.PageSize, System: area.HasSystemHeap()}
 		list = mix.Random()
 	}
+	if err := fitsMemory(list); err != nil {
+		return err
+	}
 	model, err := validate.NewModelArea(cfg)
 	if err != nil {
 		return err
@@ -60,6 +66,19 @@ func runArea(ctx context.Context, o *Options, r *Result) (err error) {
 	}
 	if !sees.Log {
 		r.Gaps = append(r.Gaps, validate.Gap{Aspect: "cma free list", Reason: "/dev/kmsg cannot be read", Remedy: "run as root"})
+	}
+	return nil
+}
+
+func fitsMemory(list []validate.Operation) error {
+	most, at := validate.MostSystem(list)
+	state, err := machine.ReadProc(os.DirFS("/proc"))
+	if err != nil {
+		return err
+	}
+	available := state.Memory.MemAvailable - min(state.Memory.MemAvailable, state.Memory.CmaFree)
+	if most > uint64(available)/2 {
+		return &TooMuchError{at, mem.Size(most), available}
 	}
 	return nil
 }

@@ -211,8 +211,8 @@ func (h *SystemHeap) Close() error {
 
 // event is a line of the trace.
 type event struct {
-	name   string
-	fields map[string]string
+	name, text string
+	fields     map[string]string
 }
 
 func (e *event) number(key string) (uint64, error) {
@@ -238,7 +238,7 @@ func parseEvent(line string) *event {
 	if !found {
 		return nil
 	}
-	e := &event{name: name, fields: map[string]string{}}
+	e := &event{name: name, text: rest, fields: map[string]string{}}
 	for _, word := range strings.Fields(rest) {
 		if key, value, found := strings.Cut(word, "="); found {
 			e.fields[key] = value
