@@ -155,10 +155,19 @@ func (m BlockMix) size(random *rand.Rand) uint64 {
 	return min(n, m.Memory/2)
 }
 
-// model returns the model of a machine's memory in its state. Where the pages
+// model returns the model of a machine's memory in its state.
+func (s Memory) model() (*physmem.Memory, error) {
+	m, err := s.fresh()
+	if err != nil {
+		return nil, err
+	}
+	return m, importState(m, s.State)
+}
+
+// fresh returns the model of a machine's memory, all of it free. Where the pages
 // are that a zone lacks is not known, nor does it matter for what is counted as long
 // as its large blocks have room: on a PC they are below 1 MiB, else at the end.
-func (s Memory) model() (*physmem.Memory, error) {
+func (s Memory) fresh() (*physmem.Memory, error) {
 	page := uint64(s.PageSize)
 	cfg := physmem.Config{Page: page, MinFree: uint64(s.MinFree), CMA: s.Areas}
 	if s.PagesPerBlock > 0 {
@@ -173,11 +182,7 @@ func (s Memory) model() (*physmem.Memory, error) {
 		hi := uint64(z.Start)*page + z.Spanned*page - lacking
 		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: mem.NewRangeSet(mem.Range{Lo: lo, Hi: hi})})
 	}
-	m, err := physmem.New(cfg)
-	if err != nil {
-		return nil, err
-	}
-	return m, importState(m, s.State)
+	return physmem.New(cfg)
 }
 
 // typeNames are the migrate types of pagetypeinfo that pageblocks keep.

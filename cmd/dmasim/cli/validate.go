@@ -1,14 +1,13 @@
 package cli
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"path/filepath"
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -22,6 +21,7 @@ type validateOptions struct {
 	kernel.Options
 	ops     string
 	picture string
+	device  string
 	asJSON  bool
 }
 
@@ -50,11 +50,17 @@ harm a host or be disturbed by it: dmasim kernel vm -- validate.
 BYTES" allocate a buffer from the CMA heap and from the system heap, "f ID" closes
 it, "d PAGES" and "F PAGES" allocate and free through debugfs, "#" begins a comment.
 
+--device compares a device instead: QEMU's edu reaches the first 256 MiB, or what
+its mask of address bits says, and beyond that hits somebody else's memory. Of 400
+buffers of the system heap it is compared whether the device can use them, and if
+not, whose memory it reads and writes instead.
+
 Exit status: 0 if something was compared and all of it agrees, 1 if not, 2 for a
 mistake in the command line or the file. What can't be observed here is listed as
 not checked.`,
 		Example: `  dmasim kernel vm -- validate
   dmasim kernel vm --lane cma -- validate --operations 3500 --seed 7
+  dmasim kernel vm --memory 640MiB -- validate --device edu
   dmasim validate --ops sequence.txt --json --picture maps.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
@@ -63,6 +69,7 @@ not checked.`,
 	flags.StringSliceVar(&o.Groups, "aspect", nil, "compare this `GROUP` (cma, system, per-cpu, errno, life, exhaustion)")
 	flags.IntVar(&o.Operations, "operations", 0, "number of random operations, or programs, of each group (default: each its own)")
 	flags.Uint64Var(&o.Seed, "seed", 1, "seed of random operations")
+	flags.StringVar(&o.device, "device", "", "compare the transfers of this `DEVICE`: edu, or edu:bits=N for one that emits N address bits (default 28)")
 	flags.StringVar(&o.ops, "ops", "", "run the operations in `FILE` on the CMA area")
 	flags.StringVar(&o.picture, "picture", "", "draw the maps of the CMA area, model and kernel, to the PNG `FILE`")
 	flags.BoolVar(&o.asJSON, "json", false, "print one object")
@@ -115,6 +122,14 @@ func (o *validateOptions) check(cmd *cobra.Command) error {
 	if cmd.Flags().Changed("operations") && (o.Operations < 1 || o.Operations > validate.MaxOperations) {
 		return fmt.Errorf("--operations %d: want 1 to %d", o.Operations, validate.MaxOperations)
 	}
+	if o.device != "" {
+		if len(o.Groups) > 0 || o.ops != "" {
+			return errors.New("--device is a comparison of its own: leave out --aspect and --ops")
+		}
+		if err := o.parseDevice(); err != nil {
+			return err
+		}
+	}
 	if o.ops == "" {
 		return nil
 	}
@@ -134,22 +149,31 @@ func (o *validateOptions) check(cmd *cobra.Command) error {
 	return err
 }
 
-// writePicture writes to a temporary file and renames it.
-func writePicture(file string, model, kernel validate.Bitmap) error {
-	var picture bytes.Buffer
-	if err := validate.WritePNG(&picture, model, kernel); err != nil {
-		return err
+// parseDevice reads --device.
+func (o *validateOptions) parseDevice() error {
+	name, parameter, hasParameter := strings.Cut(o.device, ":")
+	if !slices.Contains(kernel.Devices(), name) {
+		return fmt.Errorf("--device %q: want %s", name, strings.Join(kernel.Devices(), " or "))
 	}
-	f, err := os.CreateTemp(filepath.Dir(file), ".dmasim-*")
+	o.Device, o.Bits = name, kernel.EduBits
+	if !hasParameter {
+		return nil
+	}
+	const least, most = 24, 40
+	text, is := strings.CutPrefix(parameter, "bits=")
+	bits, err := strconv.ParseUint(text, 10, 8)
+	if !is || err != nil || bits < least || bits > most {
+		return fmt.Errorf("--device %q: want %s:bits=N with N from %d to %d", o.device, name, least, most)
+	}
+	o.Bits = uint8(bits)
+	return nil
+}
+
+// writePicture draws both maps.
+func writePicture(file string, model, kernel validate.Bitmap) error {
+	err := writeWhole(file, func(w io.Writer) error { return validate.WritePNG(w, model, kernel) })
 	if err != nil {
 		return fmt.Errorf("write picture: %w", err)
-	}
-	_, err = picture.WriteTo(f)
-	if err = errors.Join(err, f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), file)
-	}
-	if err != nil {
-		return fmt.Errorf("write picture: %w", errors.Join(err, os.Remove(f.Name())))
 	}
 	return nil
 }

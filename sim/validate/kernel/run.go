@@ -21,6 +21,8 @@ type Options struct {
 	Seed       uint64
 	List       []validate.Operation               // instead of random ones, for the group cma
 	Begin      func(group string, operations int) // told of every group that begins
+	Device     string                             // that copies memory: "" or one of [Devices]; the groups are then its own
+	Bits       uint8                              // of the addresses that it emits
 }
 
 // Result is a report, with the two maps of the CMA area where one was compared.
@@ -45,12 +47,22 @@ func Groups() []string {
 	return names
 }
 
+// EduBits is how many address bits QEMU's edu emits by default.
+const EduBits = 28
+
+// Devices returns the names of the devices whose transfers can be compared.
+func Devices() []string { return []string{"edu"} }
+
 // Run compares this machine's kernel with the model in every group that can be
 // observed. What can't be is a gap in the report, with the reason. The error is a
 // cancelled context, or a machine that fails in the middle.
 func Run(ctx context.Context, o Options) (*Result, error) {
 	r := &Result{Report: validate.Report{Kernel: release(), Aspects: []validate.Aspect{}, Gaps: []validate.Gap{}, Notes: []string{}}}
-	for _, g := range groups {
+	run := groups
+	if o.Device != "" {
+		run, o.Groups = []group{{o.Device, true, runDevice}}, nil
+	}
+	for _, g := range run {
 		if len(o.Groups) > 0 && !slices.Contains(o.Groups, g.name) {
 			continue
 		}

@@ -11,6 +11,8 @@ import (
 
 var groups = []group{{"cma", false, unsupported}, {"system", false, unsupported}, {"per-cpu", false, unsupported}, {"errno", false, unsupported}, {"life", false, unsupported}, {"exhaustion", false, unsupported}}
 
+func runDevice(ctx context.Context, o *Options, r *Result) error { return unsupported(ctx, o, r) }
+
 func unsupported(context.Context, *Options, *Result) error { return dmaheap.ErrUnsupported }
 
 func release() string { return runtime.GOOS }
