@@ -2,7 +2,6 @@ package validate
 
 import (
 	"fmt"
-	"math/bits"
 	"strings"
 
 	"dmasim/allocator/kernel/cma"
@@ -148,10 +147,4 @@ func (m *ModelArea) state() AreaState {
 		}
 	}
 	return AreaState{Bitmap: bitmap, Used: m.area.Used(), MaxChunk: m.area.LargestFree(), Stats: m.stats}
-}
-
-// HeapAlignOrder returns the order to which a heap request of a number of pages is
-// aligned where nothing limits it: with it a probe tells the kernel's limit.
-func HeapAlignOrder(pages uint64) uint {
-	return uint(bits.Len64(max(pages, 1) - 1))
 }

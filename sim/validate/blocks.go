@@ -68,7 +68,8 @@ type Take struct {
 	Movable bool
 }
 
-// Requests of the system heap that leave the machine some memory.
+// BlockMix says what is asked of the system heap: requests that leave the machine
+// some memory.
 type BlockMix struct {
 	Seed     uint64
 	Requests int

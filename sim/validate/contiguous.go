@@ -3,7 +3,6 @@ package validate
 import (
 	"context"
 	"fmt"
-	"math/bits"
 	"slices"
 	"strings"
 )
@@ -64,14 +63,6 @@ func (b Bitmap) String() string {
 
 func (b Bitmap) set(bit int) bool { return b[bit/32]>>(bit%32)&1 != 0 }
 
-// Count returns how many bits are set.
-func (b Bitmap) Count() (n int) {
-	for _, w := range b {
-		n += bits.OnesCount32(w)
-	}
-	return n
-}
-
 // Observes says which parts of an outcome the kernel's side can see.
 type Observes struct{ Stats, Log bool }
 
@@ -86,8 +77,7 @@ type AreaComparison struct {
 
 // CompareArea does operations on both sides and compares them after each: the
 // result, the bitmap, the counters, and the free list after a failure. Without
-// placement nothing can be compared, so an error
-// of either side ends it.
+// placement nothing can be compared, so an error of either side ends it.
 func CompareArea(ctx context.Context, list []Operation, model, kernel Contiguous, sees Observes) (AreaComparison, error) {
 	result, placement := Aspect{Name: "cma result"}, Aspect{Name: "cma placement"}
 	counters, statistics := Aspect{Name: "cma counters"}, Aspect{Name: "cma statistics"}

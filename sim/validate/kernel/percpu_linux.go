@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"math/rand/v2"
 	"os"
 	"path/filepath"
@@ -21,102 +22,144 @@ import (
 // the CPU.
 const vmstatEvent = "workqueue/workqueue_execute_start"
 
+// markRead follows markAfter in the trace when the lists have been counted.
+const markRead = "dmasim read"
+
+// perCPUWatch watches the lists of the CPU in front of the highest zone.
+type perCPUWatch struct {
+	memory validate.Memory
+	zone   *machine.ZoneState
+	trace  *trace
+	marker *os.File
+	info   *os.File // zoneinfo; read again, it takes no pages
+	text   []byte
+}
+
+func watchPerCPU() (*perCPUWatch, error) {
+	w := &perCPUWatch{text: make([]byte, mostText)}
+	var err error
+	if w.memory, err = readMemory(); err != nil {
+		return nil, err
+	}
+	w.zone = &w.memory.Zones[len(w.memory.Zones)-1]
+	if w.trace, err = startTrace(append(pageEvents[:len(pageEvents):len(pageEvents)], vmstatEvent)...); err != nil {
+		return nil, err
+	}
+	if w.marker, err = os.OpenFile(filepath.Join(w.trace.folder, "trace_marker"), os.O_WRONLY, 0); err == nil {
+		w.info, err = os.Open("/proc/zoneinfo")
+	}
+	if err != nil {
+		return nil, errors.Join(err, w.close())
+	}
+	return w, nil
+}
+
+func (w *perCPUWatch) close() error {
+	for _, f := range []*os.File{w.marker, w.info} {
+		if f != nil {
+			f.Close() // nothing is lost that was written
+		}
+	}
+	return w.trace.stop()
+}
+
+func (w *perCPUWatch) pageset() (pageset, error) {
+	n, err := w.info.ReadAt(w.text, 0)
+	if err != nil && err != io.EOF {
+		return pageset{}, err
+	}
+	return readPageset(string(w.text[:n]), w.zone.Name)
+}
+
+// begin empties the lists, and marks the moment in the trace. Something may happen
+// in between; it is tried again then.
+func (w *perCPUWatch) begin() (start pageset, err error) {
+	const mostTries = 50
+	for range mostTries {
+		if err := drain(w.zone); err != nil {
+			return start, err
+		}
+		if _, err := w.marker.WriteString(markBefore); err != nil {
+			return start, err
+		}
+		if start, err = w.pageset(); err != nil || start.count == 0 {
+			return start, err
+		}
+	}
+	return start, fmt.Errorf("the lists of the CPU have %d pages after they were emptied", start.count)
+}
+
+// end returns what happened since.
+func (w *perCPUWatch) end(start pageset) (window validate.PerCPUWindow, err error) {
+	if _, err := w.marker.WriteString(markAfter); err != nil {
+		return window, err
+	}
+	end, err := w.pageset()
+	if err != nil {
+		return window, err
+	}
+	if _, err := w.marker.WriteString(markRead); err != nil {
+		return window, err
+	}
+	text, err := w.trace.read()
+	if err != nil {
+		return window, err
+	}
+	at := strings.LastIndex(text, markBefore)
+	if at < 0 {
+		return window, errLostMarks
+	}
+	text, rest, ended := strings.Cut(text[at:], markAfter)
+	between, _, read := strings.Cut(rest, markRead)
+	if !ended || !read {
+		return window, errLostMarks
+	}
+	window = validate.PerCPUWindow{
+		Sizing: buddy.Sizing{PageSize: pageSize(), Managed: w.zone.Managed, LowWatermark: w.zone.Low - w.zone.Boost},
+		Batch:  start.batch, High: start.high, Pages: end.count, EndHigh: end.high,
+	}
+	whole, err := readPageEvents(&window, text, w.memory.State, w.zone.Name)
+	if !whole || strings.Contains(between, "mm_page") {
+		window.Pages = -1 // what was read is not what was when the window ended
+	}
+	return window, err
+}
+
 // perCPUWindow makes and closes small buffers after the lists of the CPU were
-// emptied, and returns what happened to them.
-func perCPUWindow(heap *dmaheap.Heap, random *rand.Rand, requests int) (w validate.PerCPUWindow, err error) {
-	t, err := startTrace(append(pageEvents[:len(pageEvents):len(pageEvents)], vmstatEvent)...)
+// emptied, and returns what happened to them. It begins with allocations alone.
+func perCPUWindow(heap *dmaheap.Heap, random *rand.Rand, requests int) (window validate.PerCPUWindow, err error) {
+	w, err := watchPerCPU()
 	if err != nil {
-		return w, err
+		return window, err
 	}
-	defer func() { err = errors.Join(err, t.stop()) }()
-	marker, err := os.OpenFile(filepath.Join(t.folder, "trace_marker"), os.O_WRONLY, 0)
+	defer func() { err = errors.Join(err, w.close()) }()
+	start, err := w.begin()
 	if err != nil {
-		return w, err
+		return window, err
 	}
-	defer marker.Close()
-	info, err := os.Open("/proc/zoneinfo")
-	if err != nil {
-		return w, err
-	}
-	defer info.Close()
-	before, after := make([]byte, mostText), make([]byte, mostText)
-	memory, err := readMemory()
-	if err != nil {
-		return w, err
-	}
-	zone := memory.Zones[len(memory.Zones)-1]
 	var held []*dmaheap.Buffer
 	defer func() {
 		for _, b := range held {
 			err = errors.Join(err, b.Close())
 		}
 	}()
-	n, tries := 0, 0
-	for ; ; tries++ {
-		if err := drain(&zone); err != nil {
-			return w, err
-		}
-		if _, err := marker.WriteString(markBefore); err != nil {
-			return w, err
-		}
-		n, _ = info.ReadAt(before, 0) // shorter than the slice, so with io.EOF
-		start, err := readPageset(string(before[:n]), zone.Name)
-		if err != nil {
-			return w, err
-		}
-		if start.count == 0 {
-			break
-		}
-		if tries == 50 {
-			return w, fmt.Errorf("the lists of the CPU have %d pages after they were emptied", start.count)
-		}
-	}
 	for i := range requests {
 		if i > 12 && random.IntN(5) < 2 && len(held) > 0 {
 			at := random.IntN(len(held))
-			if err := held[at].Close(); err != nil {
-				return w, err
-			}
+			buffer := held[at]
 			held = append(held[:at], held[at+1:]...)
+			if err := buffer.Close(); err != nil {
+				return window, err
+			}
 			continue
 		}
 		b, err := heap.Alloc(pageSize() * (1 + random.Uint64N(15)))
 		if err != nil {
-			return w, err
+			return window, err
 		}
 		held = append(held, b)
 	}
-	m, _ := info.ReadAt(after, 0)
-	if _, err := marker.WriteString(markAfter); err != nil {
-		return w, err
-	}
-	text, err := t.read()
-	if err != nil {
-		return w, err
-	}
-	found := strings.Contains(text, markBefore)
-	text = text[strings.LastIndex(text, markBefore)+len(markBefore):]
-	text, _, ended := strings.Cut(text, markAfter)
-	if !found || !ended {
-		return w, errors.New("the trace lost its marks: too much happened")
-	}
-	start, err := readPageset(string(before[:n]), zone.Name)
-	if err != nil {
-		return w, err
-	}
-	end, err := readPageset(string(after[:m]), zone.Name)
-	if err != nil {
-		return w, err
-	}
-	w = validate.PerCPUWindow{
-		Sizing: buddy.Sizing{PageSize: pageSize(), Managed: zone.Managed, LowWatermark: zone.Low - zone.Boost},
-		Batch:  start.batch, High: start.high, Pages: end.count, EndHigh: end.high,
-	}
-	whole, err := readPageEvents(&w, text, memory.State, zone.Name)
-	if !whole {
-		w.Pages = -1
-	}
-	return w, err
+	return w.end(start)
 }
 
 const memorySections = "/sys/devices/system/memory"

@@ -19,6 +19,8 @@ import (
 	"dmasim/sim/validate"
 )
 
+var errLostMarks = errors.New("the trace lost its marks: too much happened")
+
 // SystemHeap is the system heap of this machine, with the trace of its page
 // allocator.
 type SystemHeap struct {
@@ -178,7 +180,7 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 	_, text, found := strings.Cut(text, markBefore)
 	text, _, ended := strings.Cut(text, markAfter)
 	if !found || !ended {
-		return a, errors.New("the trace lost its marks: too much happened")
+		return a, errLostMarks
 	}
 	return a, readTakes(&a, text)
 }
