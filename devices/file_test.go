@@ -34,7 +34,7 @@ func TestParse(t *testing.T) {
 	want := []devices.Device{{
 		Name: "camera", Contiguous: true,
 		Spans:    []devices.Span{{Lo: 0x40000000, Size: 256 << 20}},
-		Boundary: &devices.Boundary{Size: 64 << 10, Guard: 8, Checks: devices.ChecksPayload},
+		Boundary: devices.Boundaries{{Size: 64 << 10, Guard: 8, Checks: devices.ChecksPayload}},
 	}, {
 		Name: "display", Coherence: devices.NonCoherent,
 		Translate: []devices.Translation{{CPU: 0, Bus: 0xc0000000, Size: 1 << 30}},

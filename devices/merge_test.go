@@ -123,7 +123,7 @@ func TestRequest(t *testing.T) {
 func TestCompile(t *testing.T) {
 	d := devices.Device{
 		Name: "d", AddressBits: 32, Align: 4096, Padding: 16,
-		Boundary: &devices.Boundary{Size: 256 * mib, Guard: 8, Checks: devices.ChecksPayload},
+		Boundary: devices.Boundaries{{Size: 256 * mib, Guard: 8, Checks: devices.ChecksPayload}},
 		Space:    devices.Bus,
 		Spans:    []devices.Span{{Lo: 0, Hi: 0x80000000}, {Lo: 0xc0000000, Size: 8 * gib}},
 		Translate: []devices.Translation{
@@ -153,12 +153,12 @@ func TestCompileErrors(t *testing.T) {
 		device devices.Device
 		want   error
 	}{
-		{devices.Device{Name: "gpu", Space: devices.GPUVA}, devices.ErrSpace},
+		{devices.Device{Name: "gpu", Space: devices.VRAM}, devices.ErrSpace},
 		{devices.Device{Name: "card", AddressBits: 32, Translate: []devices.Translation{{CPU: 0, Bus: 16 * gib, Size: gib}}}, devices.ErrNoReach},
 		{devices.Device{Name: "short", Padding: 4096, Spans: []devices.Span{{Lo: 0, Size: 4096}}}, devices.ErrNoReach},
 	}
 	for _, test := range tests {
-		if _, err := devices.Merge(test.device); !errors.Is(err, test.want) {
+		if _, _, err := test.device.Compile(); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.device.Name, err, test.want)
 		}
 		if reach := test.device.Reach(); len(reach) != 0 {
@@ -206,15 +206,15 @@ func TestConflicts(t *testing.T) {
 			name: "a boundary close behind every aligned address",
 			devices: []devices.Device{
 				{Name: "a", Align: 4096},
-				{Name: "b", Boundary: &devices.Boundary{Size: 4096, Guard: 8}, Translate: []devices.Translation{{CPU: 4, Bus: 0, Size: gib}}},
+				{Name: "b", Boundary: devices.Boundaries{{Size: 4096, Guard: 8}}, Translate: []devices.Translation{{CPU: 4, Bus: 0, Size: gib}}},
 			},
 			want: "devices a and b cannot share a buffer: the first one's alignment (4KiB) and the second one's " +
 				"boundary (4KiB on the bus, where memory 0x4 is 0x0) exclude each other",
 		}, {
 			name: "boundaries whose guards meet",
 			devices: []devices.Device{
-				{Name: "a", Boundary: &devices.Boundary{Size: 16, Guard: 8}},
-				{Name: "b", Boundary: &devices.Boundary{Size: 16, Guard: 8}, Translate: []devices.Translation{{CPU: 8, Bus: 0, Size: gib}}},
+				{Name: "a", Boundary: devices.Boundaries{{Size: 16, Guard: 8}}},
+				{Name: "b", Boundary: devices.Boundaries{{Size: 16, Guard: 8}}, Translate: []devices.Translation{{CPU: 8, Bus: 0, Size: gib}}},
 			},
 			want: "devices a and b cannot share a buffer: the first one's boundary (16B) and the second one's " +
 				"boundary (16B on the bus, where memory 0x8 is 0x0) exclude each other",
@@ -316,12 +316,25 @@ func drawDevice(t *rapid.T, name string) devices.Device {
 		Padding:     mem.Size(rapid.IntRange(0, 9).Draw(t, "padding")),
 		AddressBits: rapid.SampledFrom([]uint8{0, 0, 6, 7, 64}).Draw(t, "bits"),
 	}
-	if rapid.Bool().Draw(t, "bounded") {
-		d.Boundary = &devices.Boundary{
-			Size:   rapid.SampledFrom([]mem.Size{12, 16, 24, 32, 64}).Draw(t, "boundary"),
-			Guard:  mem.Size(rapid.IntRange(0, 3).Draw(t, "guard")),
-			Checks: rapid.SampledFrom([]devices.Checks{devices.ChecksTouched, devices.ChecksPayload, ""}).Draw(t, "checks"),
-		}
+	for range rapid.SampledFrom([]int{0, 1, 1, 2}).Draw(t, "boundaries") {
+		d.Boundary = append(d.Boundary, devices.Boundary{
+			Size:      rapid.SampledFrom([]mem.Size{16, 32, 64}).Draw(t, "boundary"),
+			Guard:     mem.Size(rapid.IntRange(0, 3).Draw(t, "guard")),
+			Checks:    rapid.SampledFrom([]devices.Checks{devices.ChecksTouched, devices.ChecksPayload, ""}).Draw(t, "checks"),
+			Exclusive: rapid.IntRange(0, 2).Draw(t, "exclusive") == 0,
+		})
+	}
+	if rapid.IntRange(0, 3).Draw(t, "with zero bits") == 0 {
+		d.ZeroBits = rapid.SliceOfN(rapid.Uint8Range(0, 6), 1, 2).Draw(t, "zero bits")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "with origin") == 0 {
+		d.Origin = &devices.Origin{Base: mem.Addr(rapid.IntRange(0, 100).Draw(t, "base")), Exclusive: rapid.Bool().Draw(t, "above")}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "sized") == 0 {
+		d.SizeMin = small.Draw(t, "least size")
+	}
+	if rapid.IntRange(0, 5).Draw(t, "tagged") == 0 {
+		d.Tag = &devices.Tag{Bit: rapid.Uint8Range(5, 9).Draw(t, "tag"), Meaning: "something"}
 	}
 	addr := rapid.Custom(func(t *rapid.T) mem.Addr { return mem.Addr(rapid.IntRange(0, 150).Draw(t, "addr")) })
 	length := rapid.Custom(func(t *rapid.T) mem.Size { return mem.Size(rapid.IntRange(1, 150).Draw(t, "length")) })
@@ -357,13 +370,26 @@ func usable(d devices.Device, addr, payload uint64) bool {
 		return 0, -1
 	}
 	start, window := toBus(addr)
-	if window < 0 || d.Align > 1 && start%uint64(d.Align) != 0 {
+	base := uint64(0)
+	if d.Origin != nil {
+		base = uint64(d.Origin.Base)
+		if start < base || d.Origin.Exclusive && start == base {
+			return false
+		}
+	}
+	if window < 0 || d.Align > 1 && (start-base)%uint64(d.Align) != 0 {
 		return false
+	}
+	for _, bit := range d.ZeroBits {
+		if start>>bit&1 != 0 {
+			return false
+		}
 	}
 	touched := payload + uint64(d.Padding)
 	for i := range touched {
 		bus, w := toBus(addr + i)
-		if w < 0 || bus != start+i || d.AddressBits == 6 && bus >= 64 || d.AddressBits == 7 && bus >= 128 {
+		if w < 0 || bus != start+i || d.AddressBits == 6 && bus >= 64 || d.AddressBits == 7 && bus >= 128 ||
+			d.Tag != nil && bus>>d.Tag.Bit != 0 {
 			return false
 		}
 		seen := bus
@@ -378,13 +404,14 @@ func usable(d devices.Device, addr, payload uint64) bool {
 			return false
 		}
 	}
-	if b := d.Boundary; b != nil {
+	for _, b := range d.Boundary {
 		checked := touched
 		if b.Checks == devices.ChecksPayload {
 			checked = payload
 		}
-		for i := uint64(1); i < checked+uint64(b.Guard); i++ {
-			if (start+i)%uint64(b.Size) == 0 {
+		end := start + checked + uint64(b.Guard)
+		for line := uint64(0); line < 1000; line += uint64(b.Size) {
+			if start < line && line < end || b.Exclusive && (start == line || end == line) {
 				return false
 			}
 		}

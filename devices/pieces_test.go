@@ -48,13 +48,13 @@ func TestJudgePieces(t *testing.T) {
 		"natural, with padding":           {devices.Device{Natural: true, Padding: 1}, at(0x10000, 0x10000, 0x3000, 0x1000), 0x11000, unreachable},
 		"natural, with granularity":       {devices.Device{Natural: true, Granularity: 0x4000}, at(0x10000, 0x10000, 0x3000, 0x1000), 0x11000, unreachable},
 		"natural, padding for the last":   {devices.Device{Natural: true, Padding: 1}, at(0x10000, 0x10000, 0x2000, 0x1000), 0x11000, usable},
-		"no line in a piece":              {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, usable},
-		"a line in one":                   {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x2000, 0x4000, 0x1000), 0x3000, unreachable},
-		"a line in what holds no payload": {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x2000), 0x1000, usable},
-		"a line in the padding":           {devices.Device{Padding: 8, Boundary: &devices.Boundary{Size: 0x4000}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, unreachable},
-		"padding that is not checked":     {devices.Device{Padding: 8, Boundary: &devices.Boundary{Size: 0x4000, Checks: devices.ChecksPayload}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
-		"which is behind the last only":   {devices.Device{Padding: 0x2000, Boundary: &devices.Boundary{Size: 0x4000, Checks: devices.ChecksPayload}}, at(0x3000, 0x2000, 0, 0x1000), 0x3000, unreachable},
-		"a guard behind each":             {devices.Device{Boundary: &devices.Boundary{Size: 0x4000, Guard: 8}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, unreachable},
+		"no line in a piece":              {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, usable},
+		"a line in one":                   {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x2000, 0x4000, 0x1000), 0x3000, unreachable},
+		"a line in what holds no payload": {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x2000), 0x1000, usable},
+		"a line in the padding":           {devices.Device{Padding: 8, Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, unreachable},
+		"padding that is not checked":     {devices.Device{Padding: 8, Boundary: devices.Boundaries{{Size: 0x4000, Checks: devices.ChecksPayload}}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
+		"which is behind the last only":   {devices.Device{Padding: 0x2000, Boundary: devices.Boundaries{{Size: 0x4000, Checks: devices.ChecksPayload}}}, at(0x3000, 0x2000, 0, 0x1000), 0x3000, unreachable},
+		"a guard behind each":             {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000, Guard: 8}}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, unreachable},
 		"as many as it takes":             {devices.Device{SegmentsMax: 2}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
 		"neighbours are not one":          {devices.Device{SegmentsMax: 1}, at(0, 0x1000, 0x1000, 0x1000), 0x2000, segments},
 		"too many, but not used":          {devices.Device{SegmentsMax: 1}, at(0, 0x1000, 0x1000, 0x1000), 0x1000, usable},
@@ -139,7 +139,7 @@ func judgeBytes(d devices.Device, pieces []mem.Range, payload uint64) allocator.
 		if d.Align > 0 && bytes[0]%uint64(d.Align) != 0 || d.Natural && bytes[0]%size != 0 {
 			return allocator.Unreachable
 		}
-		if b := d.Boundary; b != nil {
+		for _, b := range d.Boundary {
 			if b.Checks != devices.ChecksPayload {
 				checked = uint64(len(bytes))
 			}
@@ -191,12 +191,12 @@ func TestJudgePiecesByteByByte(t *testing.T) {
 			d.Granularity = mem.Size(number("granularity", 1, 24))
 		}
 		if some("bound") {
-			d.Boundary = &devices.Boundary{Size: mem.Size(number("boundary", 8, 64))}
+			d.Boundary = devices.Boundaries{{Size: 1 << number("boundary", 3, 6)}}
 			if some("guarded") {
-				d.Boundary.Guard = mem.Size(number("guard", 1, 5))
+				d.Boundary[0].Guard = mem.Size(number("guard", 1, 5))
 			}
 			if some("payload only") {
-				d.Boundary.Checks = devices.ChecksPayload
+				d.Boundary[0].Checks = devices.ChecksPayload
 			}
 		}
 		if some("limited") {

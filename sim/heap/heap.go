@@ -213,7 +213,7 @@ func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint6
 	}
 	*req = plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding
-	whole := roundUp(padded, plan.Granularity)
+	whole := plan.Size(payload)
 	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
 }
 
