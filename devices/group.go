@@ -138,10 +138,10 @@ type frame struct {
 	limits []extent
 }
 
-// extent is the rule of one device's group, in CPU-physical addresses.
+// extent is the rule of one device's group, which holds on its bus.
 type extent struct {
 	*Group
-	segmentPhase, basePhase uint64
+	via Translation
 }
 
 // framesOf intersects the frames with the windows of a device's group.
@@ -153,17 +153,12 @@ func framesOf(frames []frame, c *compiled) []frame {
 			if shared.Empty() {
 				continue
 			}
-			e := extent{Group: c.Group}
-			if c.Group.Segment > 0 {
-				e.segmentPhase = p.via.phase(0, uint64(c.Group.Segment))
-			}
 			if align := uint64(c.Group.BaseAlign); align > 0 {
-				e.basePhase = p.via.phase(0, align)
 				// The lowest base on the bus is not 0.
 				on := p.via.OnBus()
 				lowest := max(on.Lo, align)
 				if c.Group.BaseExclusive {
-					lowest++
+					lowest = max(on.Lo, align+1)
 				}
 				if lowest >= on.Hi {
 					continue
@@ -171,51 +166,52 @@ func framesOf(frames []frame, c *compiled) []frame {
 				shared.Lo = max(shared.Lo, p.via.fromBus(lowest))
 			}
 			if !shared.Empty() {
-				both = append(both, frame{shared, append(slices.Clone(f.limits), e)})
+				both = append(both, frame{shared, append(slices.Clone(f.limits), extent{c.Group, p.via})})
 			}
 		}
 	}
 	return both
 }
 
-// lastEnd returns where a group must end whose first byte is at start. It never
-// falls while start rises.
-func (e *extent) lastEnd(start uint64) uint64 {
+// lastEnd returns where a group must end whose first byte is at start, both on the
+// bus. It never falls while start rises.
+func (g *Group) lastEnd(start uint64) uint64 {
 	end := uint64(math.MaxUint64)
-	if size := uint64(e.Segment); size > 0 {
-		end = min(end, plus(start, size-behind(start, e.segmentPhase, size)))
+	if size := uint64(g.Segment); size > 0 {
+		end = min(end, plus(start-start%size, size))
 	}
-	if e.Span > 0 {
-		end = min(end, plus(e.baseOf(start), uint64(e.Span)))
+	if g.Span > 0 {
+		end = min(end, plus(g.baseOf(start), uint64(g.Span)))
 	}
 	return end
 }
 
 // baseOf returns the highest base for a group whose first byte is at start.
-func (e *extent) baseOf(start uint64) uint64 {
-	align := uint64(e.BaseAlign)
+func (g *Group) baseOf(start uint64) uint64 {
+	align := uint64(g.BaseAlign)
 	if align == 0 {
 		return start
 	}
-	if e.BaseExclusive {
+	if g.BaseExclusive {
 		start -= min(start, 1)
 	}
-	return start - min(start, behind(start, e.basePhase, align))
+	return start - start%align
 }
 
-// firstStart returns the lowest start for which lastEnd is at least end.
-func (e *extent) firstStart(end uint64) uint64 {
+// firstStart returns the lowest start for which lastEnd is at least end, which is
+// more than 0.
+func (g *Group) firstStart(end uint64) uint64 {
 	start := uint64(0)
-	if size := uint64(e.Segment); size > 0 {
-		start = max(start, end-1-min(end-1, behind(end-1, e.segmentPhase, size)))
+	if size := uint64(g.Segment); size > 0 {
+		start = end - 1 - (end-1)%size
 	}
-	if e.Span > 0 {
-		base := end - min(end, uint64(e.Span))
-		if align := uint64(e.BaseAlign); align > 0 {
-			if in := behind(base, e.basePhase, align); in > 0 {
+	if g.Span > 0 {
+		base := end - min(end, uint64(g.Span))
+		if align := uint64(g.BaseAlign); align > 0 {
+			if in := base % align; in > 0 {
 				base = plus(base, align-in)
 			}
-			if e.BaseExclusive {
+			if g.BaseExclusive {
 				base = plus(base, 1)
 			}
 		}
@@ -223,10 +219,6 @@ func (e *extent) firstStart(end uint64) uint64 {
 	}
 	return start
 }
-
-// behind returns how far v is behind the line before it; lines are phase modulo
-// size, a power of two.
-func behind(v, phase, size uint64) uint64 { return (v - phase) & (size - 1) }
 
 // plus is a+b, at most 2^64-1.
 func plus(a, b uint64) uint64 { return a + min(b, math.MaxUint64-a) }
@@ -255,8 +247,9 @@ func (t *together) place(f frame) ([]uint64, error) {
 		}
 		next := from
 		for i := range f.limits {
-			if f.limits[i].lastEnd(from) < end {
-				next = max(next, f.limits[i].firstStart(end))
+			e := &f.limits[i]
+			if bus := e.via.toBus(end); e.lastEnd(e.via.toBus(from)) < bus {
+				next = max(next, e.via.fromBus(e.firstStart(bus)))
 			}
 		}
 		if next == from {
@@ -293,7 +286,7 @@ func (t *together) pack(from, hi uint64) (end uint64, ok bool) {
 				continue
 			}
 			block, touched := start+t.requests[i].Size, start+t.touched[i]
-			if set != whole && block < t.ends[set] || set == whole && touched < end {
+			if set != whole && block <= t.ends[set] || set == whole && touched <= end {
 				t.ends[set], t.last[set], t.starts[set] = block, i, start
 				if set == whole {
 					end = touched

@@ -20,6 +20,8 @@ var piecesShape = shape{
 			return fail("segment_unit", -1, "the unit is longer than the longest segment, %s", d.SegmentMax)
 		case d.SegmentUnit > 1 && d.Gap > 1:
 			return fail("gap", -1, "a device with segment_unit cuts by that: want one of them")
+		case d.SegmentMin > 1 && (d.SegmentUnit > 1 || d.Gap > 1):
+			return fail("segment_min", -1, "a device that cuts by segment_unit or gap has no shortest segment: want one of them")
 		case d.SegmentMax > 0 && d.Gap > d.SegmentMax:
 			return fail("gap", -1, "no segment of at most %s reaches from one multiple to the next", d.SegmentMax)
 		}
