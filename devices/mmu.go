@@ -156,6 +156,19 @@ func (d *Device) Resolved() Device {
 	return r
 }
 
+// WithoutIOMMU returns the device as it is while the machine's IOMMU is off, even
+// if the device always has one. Page tables of its own stay.
+func (d Device) WithoutIOMMU() Device {
+	d.IOMMUOn = false
+	if d.IOMMU == AlwaysIOMMU || d.IOMMU == PlatformIOMMU {
+		d.IOMMU, d.MMU = NoIOMMU, nil
+		if d.Space == IOVA {
+			d.Space = Bus
+		}
+	}
+	return d
+}
+
 // place turns relative addresses into those of memory.
 func (d *Device) place() {
 	base := uint64(d.Origin.Base)

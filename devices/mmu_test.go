@@ -74,7 +74,7 @@ func TestSides(t *testing.T) {
 		},
 		"a 30-bit card behind a bus with an offset": {devices.Device{AddressBits: 30, Behind: []string{"bcm2711-soc"}}, nil, nil},
 		"behind an IOMMU of 32 bits": {
-			devices.Device{AddressBits: 40, Behind: []string{"rk-iommu-v1"}}, mem.RangeSet{{Lo: 0, Hi: 4 * gib}}, mem.RangeSet{{Lo: 0, Hi: 1 << 40}},
+			devices.Device{AddressBits: 40, Behind: []string{"rk-iommu-v1"}}, mem.RangeSet{{Lo: 0, Hi: 4 * gib}}, mem.RangeSet{{Lo: 0, Hi: 4 * gib}},
 		},
 		"descriptors": {
 			devices.Device{AddressBits: 32, DescriptorBits: 31, For: devices.Descriptors}, mem.RangeSet{{Lo: 0, Hi: 2 * gib}}, nil,

@@ -3,7 +3,6 @@ package devices
 import (
 	"fmt"
 	"slices"
-	"strconv"
 	"strings"
 
 	"dmasim/mem"
@@ -81,11 +80,13 @@ func (p *Plan) Parts() []PlanPart {
 	p.pieceParts(add)
 	for i := range p.devices {
 		if d := &p.devices[i]; d.virtual != nil {
-			text := "has translated addresses for " + d.Name + " of its own: " + strings.TrimPrefix(d.virtual.allText(), "reach ")
+			rules := strings.Split(strings.TrimPrefix(d.virtual.allText(), "reach ("+all+")"), ", ")
 			if d.page > 1 {
-				text += ", pages of " + mem.Size(d.page).String()
+				rules = append(rules, "pages of "+mem.Size(d.page).String())
 			}
-			add("mmu", text, func(o *planned) bool { return o == d })
+			if text := strings.TrimPrefix(strings.Join(rules, ", "), ", "); text != "" {
+				add("mmu", "has translated addresses for "+d.Name+": "+text, func(o *planned) bool { return o == d })
+			}
 		}
 	}
 	p.imageParts(add)
@@ -113,7 +114,7 @@ func (p *Plan) pieceParts(add func(rule, text string, from func(*planned) bool))
 		add("segment_unit", "segments but the last are multiples of "+size(p.SegmentUnit), func(d *planned) bool { return d.SegmentUnit > 1 })
 	}
 	if p.SegmentsMax > 0 {
-		add("segments_max", "at most "+strconv.FormatUint(p.SegmentsMax, 10)+" segments", func(d *planned) bool { return d.SegmentsMax == p.SegmentsMax })
+		add("segments_max", "at most "+segmentsText(p.SegmentsMax), func(d *planned) bool { return d.SegmentsMax == p.SegmentsMax })
 	}
 	if p.Gap > 1 {
 		add("gap", "segments meet at multiples of "+size(p.Gap), func(d *planned) bool { return d.Gap > 1 })

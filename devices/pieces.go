@@ -38,11 +38,7 @@ var piecesShape = shape{
 			t.add("segment_unit", "", "every segment but the last is a multiple of %s", d.SegmentUnit)
 		}
 		if d.SegmentsMax > 0 {
-			noun := "segments"
-			if d.SegmentsMax == 1 {
-				noun = "segment"
-			}
-			t.add("segments_max", "", "at most %d %s", d.SegmentsMax, noun)
+			t.add("segments_max", "", "at most %s", segmentsText(d.SegmentsMax))
 		}
 		if d.Gap > 1 {
 			t.add("gap", t.bus, "segments begin and end at multiples of %s, but for the ends of a buffer", d.Gap)
@@ -75,6 +71,13 @@ var piecesShape = shape{
 		}
 		return "segments (" + limits[2:] + ")"
 	},
+}
+
+func segmentsText(n uint64) string {
+	if n == 1 {
+		return "1 segment"
+	}
+	return fmt.Sprintf("%d segments", n)
 }
 
 // oneSegment reports whether the device takes one piece of memory only.
