@@ -10,9 +10,9 @@ import "math"
 // boundary, or an arc, is computed. With several of these this is repeated, the
 // ones of short periods first, until all are kept or until their pattern has come
 // round once, which proves that there is no such start. Where alignments and
-// periods are powers of two, each takes two or three rounds; others that nearly
-// exclude each other may need one for each odd factor of the alignment, or for
-// each aligned address in the range if these are fewer.
+// periods are powers of two, each takes two or three rounds. Others that nearly
+// exclude each other may need very many; a search that is not done after maxRounds
+// gives up, as if there were no place.
 func (r *Request) placeByRule(lo, hi uint64, high bool) (uint64, bool) {
 	windows := r.Rule.Windows
 	touched := r.Size - r.Slack
@@ -37,7 +37,8 @@ func (r *Request) placeByRule(lo, hi uint64, high bool) (uint64, bool) {
 		if !ok {
 			continue
 		}
-		s, ok := pattern{starts, high, from, to}.place(r, w)
+		p := pattern{starts: starts, high: high, lo: from, hi: to}
+		s, ok := p.place(r, w)
 		if ok && (!found || high == (s > best)) {
 			best, found = s, true
 		}
@@ -51,7 +52,12 @@ type pattern struct {
 	starts lattice
 	high   bool // the highest is wanted
 	lo, hi uint64
+	rounds int // taken so far
 }
+
+// maxRounds bounds a search, to some milliseconds. Rules of real devices take less
+// than ten.
+const maxRounds = 1 << 16
 
 // limit is an arc that starts lie in, and the distance after which the pattern of
 // this one and those before it repeats, at most 2^64-1.
@@ -61,7 +67,7 @@ type limit struct {
 }
 
 // place returns the lowest start in [lo, hi], or the highest.
-func (p pattern) place(r *Request, w *Window) (uint64, bool) {
+func (p *pattern) place(r *Request, w *Window) (uint64, bool) {
 	s, ok := p.starts.up(p.lo)
 	if p.high {
 		s, ok = p.starts.down(p.hi)
@@ -111,13 +117,12 @@ func insert(limits []limit, a arc) []limit {
 
 // settle returns the first start from s on that keeps the limits. s is in the
 // lattice.
-func (p pattern) settle(s uint64, limits []limit) (uint64, bool) {
+func (p *pattern) settle(s uint64, limits []limit) (uint64, bool) {
 	if len(limits) == 0 {
 		return s, true
 	}
 	shorter, last := limits[:len(limits)-1], &limits[len(limits)-1]
-	first := s
-	for {
+	for first := s; p.rounds < maxRounds; p.rounds++ {
 		t, ok := p.starts.withinArc(s, p.hi, last.arc)
 		if p.high {
 			t, ok = p.starts.withinArcDown(s, p.lo, last.arc)
@@ -132,4 +137,5 @@ func (p pattern) settle(s uint64, limits []limit) (uint64, bool) {
 			return 0, false
 		}
 	}
+	return 0, false
 }

@@ -318,6 +318,20 @@ func TestIntersect(t *testing.T) {
 	})
 }
 
+// TestPlaceGivesUp: patterns that exclude each other, of which that would only be
+// known after 2^40 rounds.
+func TestPlaceGivesUp(t *testing.T) {
+	r := allocator.Request{Size: 1, Rule: &allocator.Rule{Windows: []allocator.Window{{
+		Reach: mem.Everywhere, Align: 1<<39 - 1,
+		Arcs: []allocator.Arc{{Period: 1 << 40, Room: 1<<39 - 1}, {Period: 1 << 40, Phase: 1 << 39, Room: 1<<39 - 1}},
+	}}}}
+	for _, high := range []bool{false, true} {
+		if at, ok := r.Place(0, math.MaxUint64, high); ok {
+			t.Errorf("placed at %#x", at)
+		}
+	}
+}
+
 func TestPlaceDoesNotAllocate(t *testing.T) {
 	r := allocator.Request{Size: 24 << 10, Align: 12345, Boundary: 1 << 20, Rule: &allocator.Rule{Windows: []allocator.Window{
 		{Reach: mem.Range{Lo: 0x1000, Hi: 1 << 40}, Align: 4096, Phase: 512, Bounds: []allocator.Bound{{Boundary: 1 << 16, Extra: 8}, {Boundary: 1 << 15, Phase: 96}},

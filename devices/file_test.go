@@ -9,6 +9,7 @@ import (
 	"strings"
 	"testing"
 
+	"dmasim/allocator"
 	"dmasim/devices"
 	"dmasim/mem"
 
@@ -102,6 +103,9 @@ func FuzzParse(f *testing.F) {
 		f.Add(data)
 	}
 	f.Add([]byte("- name: a\n  natural: true\n  space: bus\n  reach: [{lo: 0, hi: 7}, {lo: 9, size: 1EiB}]\n  translate: [{cpu: 1, bus: 0, size: 15EiB}]"))
+	f.Add([]byte("- name: a\n  align: 0x3fffffff\n  zero_bits: [39, 3]\n  boundary: [{size: 1TiB, guard: 9}, {size: 4GiB, exclusive: true}]\n  translate: [{cpu: 77, bus: 3, size: 8EiB}]\n  origin: {base: 9, exclusive: true}"))
+	f.Add([]byte("- name: a\n  space: relative\n  reach: [{lo: 1, hi: 9EiB}]\n  origin: {base: 15EiB}\n  group: {segment: 64KiB, span: 3, base_align: 4KiB, base_exclusive: true}"))
+	f.Add([]byte("- name: a\n  iommu: always\n  mmu: {bits: 32, aperture: [{lo: 0, hi: 9}], page: 16KiB, bank: 4KiB, output_bits: 1}\n  image: {stride_align: 1GiB, size_strides: 65536}\n  power_of_two: true\n  size_min: 9EiB"))
 	f.Fuzz(func(t *testing.T, data []byte) {
 		list, err := devices.Parse("fuzz.yaml", data)
 		if err != nil {
@@ -118,13 +122,8 @@ func FuzzParse(f *testing.F) {
 				}
 			}
 		}
-		if plan, err := devices.Merge(list...); err == nil {
-			request := plan.Request(4096, 4096)
-			if at, ok := request.Place(0, 1<<40, false); ok {
-				if verdict := plan.Judge(at, 4096); !verdict.Usable() {
-					t.Fatalf("placed at %s, but %s", mem.Addr(at), verdict)
-				}
-			}
+		if plan, err := devices.Merge(list[:min(len(list), 4)]...); err == nil {
+			useAll(t, plan)
 		}
 		text, err := yaml.Dump(list)
 		if err != nil {
@@ -140,6 +139,45 @@ func FuzzParse(f *testing.F) {
 	})
 }
 
+// useAll does with a plan whatever can be done.
+func useAll(t *testing.T, plan *devices.Plan) {
+	t.Helper()
+	request := plan.Request(4096, 4096)
+	if at, ok := request.Place(0, 1<<40, false); ok {
+		verdict := plan.Judge(at, 4096)
+		if !verdict.Usable() {
+			t.Fatalf("placed at %s, but %s", mem.Addr(at), verdict)
+		}
+		if plan.JudgePieces([]mem.Range{{Lo: at, Hi: at + request.Size}}, 4096) == allocator.Unreachable {
+			t.Fatalf("usable at %s as a whole, but not as a piece", mem.Addr(at))
+		}
+	}
+	if verdict := plan.Judge(12345, 100); verdict.Usable() != (verdict.String() == "usable") {
+		t.Fatalf("%v: %s", verdict.Usable(), verdict)
+	}
+	for _, part := range plan.Parts() {
+		if part.Text == "" || len(part.From) == 0 {
+			t.Fatalf("a part without words or from nowhere: %+v", part)
+		}
+	}
+	for _, text := range []string{"1366x768:nv12", "1x1:yuv420", "65536x65536:p010"} {
+		p, err := devices.ParsePicture(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if layout, err := plan.Layout(p); err == nil && layout.Size < layout.Bytes+layout.Padding {
+			t.Fatalf("%s: %+v", text, layout)
+		}
+	}
+	free := mem.NewRangeSet(mem.Range{Lo: 0, Hi: 1 << 20}, mem.Range{Lo: 1 << 30, Hi: 1 << 32})
+	starts, err := plan.Together([]uint64{4096, 1, 70000}, 4096, free)
+	for i, start := range starts {
+		if payload := []uint64{4096, 1, 70000}[i]; err == nil && !plan.Judge(start, payload).Usable() {
+			t.Fatalf("together at %s, but %s", mem.Addr(start), plan.Judge(start, payload))
+		}
+	}
+}
+
 // TestWords: the words that are offered, by the JSON Schema for one, are those
 // that are read.
 func TestWords(t *testing.T) {
@@ -148,7 +186,7 @@ func TestWords(t *testing.T) {
 		Options() []string
 	}
 	for _, w := range []word{
-		new(devices.Space), new(devices.Scope), new(devices.Status), new(devices.IOMMU), new(devices.Coherence), new(devices.Beyond), new(devices.Checks),
+		new(devices.Space), new(devices.Use), new(devices.Scope), new(devices.Status), new(devices.IOMMU), new(devices.Coherence), new(devices.Beyond), new(devices.Checks),
 	} {
 		for _, option := range w.Options() {
 			if err := w.UnmarshalText([]byte(option)); err != nil || reflect.ValueOf(w).Elem().String() != option {

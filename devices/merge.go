@@ -146,11 +146,18 @@ func mergeWindows(devices []planned, order int) []allocator.Window {
 }
 
 // intersect returns the windows in which what is legal in one of a and in one
-// of b is legal.
+// of b is legal. Both are in the order of a [allocator.Rule].
 func intersect(a, b []allocator.Window) []allocator.Window {
 	var both []allocator.Window
+	from := 0 // of b: those before end before w begins
 	for _, w := range a {
-		for _, o := range b {
+		for from < len(b) && b[from].Reach.Hi <= w.Reach.Lo {
+			from++
+		}
+		for _, o := range b[from:] {
+			if o.Reach.Lo >= w.Reach.Hi {
+				break
+			}
 			if shared, part := w.Intersect(o); part == allocator.Kept {
 				both = append(both, shared)
 			}

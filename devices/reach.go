@@ -179,7 +179,13 @@ func (d *Device) checkReach() *FieldError {
 	return d.checkTranslate()
 }
 
+// maxRanges bounds the work for a hostile file.
+const maxRanges = 4096
+
 func checkSpans(field string, spans []Span) *FieldError {
+	if len(spans) > maxRanges {
+		return fail(field, -1, "want at most %d ranges", maxRanges)
+	}
 	for i, s := range spans {
 		switch {
 		case (s.Hi == 0) == (s.Size == 0):
@@ -194,6 +200,9 @@ func checkSpans(field string, spans []Span) *FieldError {
 func (d *Device) checkTranslate() *FieldError {
 	if len(d.Translate) > 0 && d.Space != "" && d.Space != CPU && d.Space != Bus {
 		return fail("translate", 0, "a device with addresses in space %s has no bus windows", d.Space)
+	}
+	if len(d.Translate) > maxRanges {
+		return fail("translate", -1, "want at most %d windows", maxRanges)
 	}
 	for i, t := range d.Translate {
 		if t.Memory().Empty() || t.OnBus().Empty() {

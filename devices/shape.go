@@ -91,6 +91,11 @@ var wordsShape = shape{
 				return fail("assumed", i, "%q is no key of a device", key)
 			}
 		}
+		for i, text := range d.Unmodelled {
+			if text == "" {
+				return fail("unmodelled", i, "want words")
+			}
+		}
 		return nil
 	},
 	tell: func(d *Device, t *teller) {
