@@ -87,6 +87,7 @@ var ErrTogether = errors.New("too much to place together")
 // buffers how far down they can end, and so for the whole set.
 //
 // All buffers lie in one window of a device with a group, if its bus has several.
+// What binds translated addresses is checked as if all of them were free.
 // The error is a *Conflict with TheBuffer where there is no solution, and wraps
 // ErrTogether where there are more than MaxTogether buffers, or where a search of
 // some ten thousand bases has found nothing.
@@ -105,6 +106,9 @@ func (p *Plan) Together(payloads []uint64, granule uint64, free mem.RangeSet) ([
 			frames = framesOf(frames, c)
 		}
 	}
+	if err := p.togetherTranslated(payloads); err != nil {
+		return nil, err
+	}
 	for _, f := range frames {
 		starts, err := t.place(f)
 		if err != nil || starts != nil {
@@ -112,6 +116,25 @@ func (p *Plan) Together(payloads []uint64, granule uint64, free mem.RangeSet) ([
 		}
 	}
 	return nil, p.togetherConflict(payloads)
+}
+
+// togetherTranslated reports whether a group whose rules bind translated addresses
+// has some.
+func (p *Plan) togetherTranslated(payloads []uint64) error {
+	for i := range p.devices {
+		v := p.devices[i].virtual
+		if v == nil || v.Group == nil {
+			continue
+		}
+		plan, err := Merge(*v.Device)
+		if err != nil {
+			return err
+		}
+		if _, err := plan.Together(payloads, p.devices[i].page, mem.RangeSet{mem.Everywhere}); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 func (p *Plan) togetherConflict(payloads []uint64) *Conflict {

@@ -163,6 +163,27 @@ func TestTogetherRefuses(t *testing.T) {
 	}
 }
 
+// TestTogetherTranslated: behind an IOMMU, a group has no say in where memory lies,
+// but its addresses must have room.
+func TestTogetherTranslated(t *testing.T) {
+	mfc := func(span mem.Size) *devices.Plan {
+		return merge(t, devices.Device{
+			Name: "mfc", IOMMU: devices.AlwaysIOMMU, AddressBits: 24, Align: 8 * kib,
+			Group: &devices.Group{BaseAlign: 128 * kib, BaseExclusive: true, Span: span},
+		})
+	}
+	apart := mem.NewRangeSet(mem.Range{Lo: 0, Hi: mib}, mem.Range{Lo: gib, Hi: gib + mib})
+	payloads := []uint64{700 * kib, 700 * kib}
+	if starts, err := mfc(2*mib).Together(payloads, 4096, apart); err != nil || !slices.Equal(starts, []uint64{0, gib}) {
+		t.Errorf("%v, %v", starts, err)
+	}
+	_, err := mfc(mib).Together(payloads, 4096, apart)
+	var conflict *devices.Conflict
+	if !errors.As(err, &conflict) || conflict.Devices[0] != "mfc" {
+		t.Errorf("more than the span: %v", err)
+	}
+}
+
 func ExamplePlan_Together() {
 	// A Raspberry Pi 3: what a job of the binner works on lies between two
 	// multiples of 256 MiB on the bus.

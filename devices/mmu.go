@@ -233,6 +233,7 @@ func (d *Device) sides() (memory, virtual *Device) {
 	if d.Space.isTranslated() || d.IOMMU == AlwaysIOMMU {
 		virtual.AddressBits, virtual.Align, virtual.Natural = d.AddressBits, d.Align, d.Natural
 		virtual.ZeroBits, virtual.Boundary, virtual.Origin = d.ZeroBits, d.Boundary, d.Origin
+		virtual.Group, memory.Group = d.Group, nil
 		memory.AddressBits, memory.Align, memory.Natural, memory.ZeroBits, memory.Boundary, memory.Origin = 0, 0, false, nil, nil, nil
 		if d.Space != "" && d.Space != CPU {
 			if len(d.Spans) > 0 {

@@ -35,7 +35,7 @@ func (p *Plan) Parts() []PlanPart {
 	if p.Space == CPU {
 		where = "in memory"
 	}
-	add("reach", fmt.Sprintf("lies in %s, %s", p.Reach, where), func(d *planned) bool { return d.reach().String() != all })
+	add("reach", fmt.Sprintf("lies in %s, %s", listed(p.Reach), where), func(d *planned) bool { return d.reach().String() != all })
 	if align, ok := p.align(); ok {
 		add("align", align, func(d *planned) bool { return d.Align > 1 })
 	}
@@ -92,8 +92,12 @@ func (p *Plan) Parts() []PlanPart {
 	p.imageParts(add)
 	for i := range p.devices {
 		d := &p.devices[i]
-		for _, text := range d.Group.texts() {
-			add("group", text+d.offsets(), func(o *planned) bool { return o == d })
+		where, group := d.offsets(), d.Group
+		if d.virtual != nil && d.virtual.Group != nil {
+			where, group = " in translated addresses", d.virtual.Group
+		}
+		for _, text := range group.texts() {
+			add("group", text+where, func(o *planned) bool { return o == d })
 		}
 	}
 	if text, needed := p.synchronizing(); needed {

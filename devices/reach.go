@@ -1,6 +1,7 @@
 package devices
 
 import (
+	"fmt"
 	"slices"
 
 	"dmasim/internal/suggest"
@@ -113,10 +114,10 @@ var reachShape = shape{
 	check: (*Device).checkReach,
 	tell: func(d *Device, t *teller) {
 		if len(d.Spans) > 0 {
-			t.add("reach", t.spans, "reaches %s", rangesOf(d.Spans))
+			t.add("reach", t.spans, "reaches %s", listed(rangesOf(d.Spans)))
 		}
 		for _, c := range d.Contents {
-			t.add("contents", t.spans, "%s contents lie in %s", c.Name, rangesOf(c.Spans))
+			t.add("contents", t.spans, "%s contents lie in %s", c.Name, listed(rangesOf(c.Spans)))
 		}
 		if d.Content != "" {
 			t.add("content", "", "the contents are %s", d.Content)
@@ -140,7 +141,7 @@ var reachShape = shape{
 			t.add("behind", "", "reaches memory through %s", name)
 		}
 	},
-	name: func(c *compiled) string { return "reach (" + c.reach().String() + ")" },
+	name: func(c *compiled) string { return "reach (" + listed(c.reach()) + ")" },
 }
 
 func (d *Device) checkReach() *FieldError {
@@ -224,6 +225,17 @@ func rangesOf(spans []Span) mem.RangeSet {
 		ranges[i] = s.Range()
 	}
 	return mem.NewRangeSet(ranges...)
+}
+
+// mostListed is how many ranges a message holds.
+const mostListed = 8
+
+// listed is the set for a message.
+func listed(set mem.RangeSet) string {
+	if len(set) <= mostListed {
+		return set.String()
+	}
+	return fmt.Sprintf("%s and %d more up to %s", set[:mostListed], len(set)-mostListed, mem.Addr(set.Hull().Hi))
 }
 
 // spansOf is the way back.

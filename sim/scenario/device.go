@@ -53,7 +53,7 @@ func (c *checker) devices(cfg *sim.Config) {
 			}
 			c.Fail(place, strictyaml.Clip(err.Error()))
 		}
-		cfg.Devices = append(cfg.Devices, *device)
+		cfg.Devices = append(cfg.Devices, device.Resolved())
 	}
 }
 
