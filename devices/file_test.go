@@ -199,6 +199,35 @@ func TestWords(t *testing.T) {
 	}
 }
 
+// TestDocumentation: what docs/devices.md shows is what is read, and each of its
+// devices can use something.
+func TestDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../docs/devices.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	blocks := strings.Split(string(page), "```")
+	count := 0
+	for i := 1; i < len(blocks); i += 2 {
+		list, err := devices.Parse("docs/devices.md", []byte(strings.TrimPrefix(blocks[i], "yaml")))
+		if err != nil {
+			t.Errorf("%s%v", blocks[i], err)
+		}
+		for _, d := range list {
+			if _, err := devices.Merge(d); err != nil {
+				t.Error(err)
+			}
+		}
+		count += len(list)
+	}
+	if count < 25 {
+		t.Errorf("%d devices", count)
+	}
+	if want := fmt.Sprintf("the catalogue has %d real ones", len(devices.All())); !strings.Contains(string(page), want) {
+		t.Errorf("the page does not say that %s", want)
+	}
+}
+
 func ExampleParse() {
 	list, err := devices.Parse("camera.yaml", []byte(`
 - name: camera
