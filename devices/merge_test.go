@@ -499,3 +499,46 @@ func TestNatural(t *testing.T) {
 		}
 	}
 }
+
+// TestSizes: the smallest size that every device takes.
+func TestSizes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := func(label string, hi int) mem.Size { return mem.Size(rapid.IntRange(0, hi).Draw(t, label)) }
+		var list []devices.Device
+		for _, name := range []string{"a", "b"} {
+			list = append(list, devices.Device{
+				Name: name, Padding: number("padding", 9), Granularity: number("granularity", 12), SizeMin: number("least", 40),
+				SizeMax: number("limited", 1) * (20 + number("most", 60)), PowerOfTwo: rapid.IntRange(0, 3).Draw(t, "power") == 0,
+			})
+		}
+		payload := rapid.Uint64Range(1, 40).Draw(t, "payload")
+		takes := func(size uint64) bool {
+			for _, d := range list {
+				if size < payload+uint64(max(list[0].Padding, list[1].Padding)) || size < uint64(d.SizeMin) ||
+					size%max(uint64(d.Granularity), 1) != 0 || d.PowerOfTwo && size&(size-1) != 0 {
+					return false
+				}
+			}
+			return true
+		}
+		want := uint64(1)
+		for want < 4096 && !takes(want) {
+			want++
+		}
+		for _, d := range list {
+			if d.SizeMax > 0 && want > uint64(d.SizeMax) {
+				want = 4096
+			}
+		}
+		plan, err := devices.Merge(list...)
+		if err == nil {
+			err = plan.Check(payload)
+		}
+		if (err == nil) != (want < 4096) {
+			t.Fatalf("%v, want size %d", err, want)
+		}
+		if err == nil && (plan.Size(payload) != want || plan.Request(payload, 0).Size != want) {
+			t.Fatalf("size %d, request %d, want %d", plan.Size(payload), plan.Request(payload, 0).Size, want)
+		}
+	})
+}

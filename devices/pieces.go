@@ -132,7 +132,10 @@ func (c *planned) judgePieces(pieces []mem.Range, payload uint64) allocator.Caus
 		if c.translates() {
 			met = met && (first || before%c.page == 0 && piece.Lo%c.page == 0)
 		} else {
-			bus := c.piece(piece.Lo).via.toBus(piece.Lo)
+			bus := piece.Lo
+			if c.Gap > 1 {
+				bus = c.piece(piece.Lo).via.toBus(piece.Lo)
+			}
 			n, ok := c.cuts(bus, used, first, rest == 0)
 			met = met && ok
 			segments += n
