@@ -68,6 +68,24 @@ func TestParseErrors(t *testing.T) {
 		{"- name: a\n  space: vram\n  translate: [{cpu: 0, bus: 0, size: 8}]", "f:3:15: translate[0]: a device with addresses in space vram has no bus windows"},
 		{"- name: a\n  boundary: {size: 0}", "f:2:13: boundary: want a size"},
 		{"- name: a\n  padding: 8\n  boundary: {size: 16, guard: 8}", "f:3:13: boundary: with guard and padding, not even one byte of payload lies between two multiples of 16B"},
+		{"- name: a\n  boundary: [{size: 4KiB}, {size: 48}]", "f:2:28: boundary[1]: want a power of two, not 48B"},
+		{"- name: a\n  boundary: 4KiB", "f:2:13: want a mapping of keys to values, not a single value"},
+		{"- name: a\n  boundary: [{sise: 4KiB}]", `f:2:15: unknown key "sise" (did you mean "size"?)`},
+		{"- name: a\n  zero_bits: [3, 63]", "f:2:18: zero_bits[1]: want a bit from 0 to 62, not 63"},
+		{"- name: a\n  content: pixel\n  contents: [{name: pixels, reach: [{lo: 0, hi: 4}]}]", `f:2:12: content: the device has no contents "pixel" (did you mean "pixels"?)`},
+		{"- name: a\n  for: descriptors", "f:2:8: for: the device says no width of descriptors: want descriptor_bits"},
+		{"- name: a\n  for: descripters", `f:2:8: unknown use "descripters", want data or descriptors (did you mean "descriptors"?)`},
+		{"- name: a\n  mmu: {bits: 32}", "f:2:8: mmu: the device has no IOMMU: want iommu"},
+		{"- name: a\n  iommu: always\n  mmu: {page: 3}", "f:3:8: mmu: want a page that is a power of two, not 3B"},
+		{"- name: a\n  segment_min: 8\n  segment_max: 4", "f:2:16: segment_min: the shortest segment is longer than the longest, 4B"},
+		{"- name: a\n  gap: 4KiB\n  segment_max: 512", "f:2:8: gap: no segment of at most 512B reaches from one multiple to the next"},
+		{"- name: a\n  size_max: 4KiB\n  granularity: 8KiB", "f:2:13: size_max: with padding and rounding, not even one byte of payload fits in 4KiB"},
+		{"- name: a\n  power_of_two: true\n  granularity: 48", "f:3:16: granularity: want a power of two where sizes are, not 48B"},
+		{"- name: a\n  image: {stride_align: 2GiB}", "f:2:10: image: want at most 1GiB, not 2GiB"},
+		{"- name: a\n  group: {segment: 3MiB}", "f:2:10: group: want a segment that is a power of two, not 3MiB"},
+		{"- name: a\n  group: {base_exclusive: true}", "f:2:10: group: there is no base to lie above: want base_align"},
+		{"- name: a\n  tag: {bit: 64, meaning: b}", "f:2:8: tag: want a bit from 1 to 63, not 64"},
+		{"- name: a\n  unmodelled: ['']", "f:2:16: unmodelled[0]: want words"},
 		{"- name: a\n  padding: 8EiB", "f:2:12: padding: want at most 1EiB"},
 		{"- name: a\n  assumed: [width]", `f:2:13: assumed[0]: "width" is no key of a device`},
 		{"- title: a", `f:1:3: missing key "name"`},
@@ -104,6 +122,7 @@ func FuzzParse(f *testing.F) {
 	}
 	f.Add([]byte("- name: a\n  natural: true\n  space: bus\n  reach: [{lo: 0, hi: 7}, {lo: 9, size: 1EiB}]\n  translate: [{cpu: 1, bus: 0, size: 15EiB}]"))
 	f.Add([]byte("- name: a\n  align: 0x3fffffff\n  zero_bits: [39, 3]\n  boundary: [{size: 1TiB, guard: 9}, {size: 4GiB, exclusive: true}]\n  translate: [{cpu: 77, bus: 3, size: 8EiB}]\n  origin: {base: 9, exclusive: true}"))
+	f.Add([]byte("- name: a\n  behind: [bcm2711-pcie, rk-iommu-v2]\n  tag: {bit: 9, meaning: x}\n  contents: [{name: b, reach: [{lo: 1, hi: 2}]}]\n  content: b"))
 	f.Add([]byte("- name: a\n  space: relative\n  reach: [{lo: 1, hi: 9EiB}]\n  origin: {base: 15EiB}\n  group: {segment: 64KiB, span: 3, base_align: 4KiB, base_exclusive: true}"))
 	f.Add([]byte("- name: a\n  iommu: always\n  mmu: {bits: 32, aperture: [{lo: 0, hi: 9}], page: 16KiB, bank: 4KiB, output_bits: 1}\n  image: {stride_align: 1GiB, size_strides: 65536}\n  power_of_two: true\n  size_min: 9EiB"))
 	f.Fuzz(func(t *testing.T, data []byte) {
