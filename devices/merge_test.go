@@ -542,3 +542,46 @@ func TestSizes(t *testing.T) {
 		}
 	})
 }
+
+// TestConflictNamesCulprits: the two devices of a conflict, with those that it is
+// given, exclude each other, and neither does so alone.
+func TestConflictNamesCulprits(t *testing.T) {
+	conflicts := 0
+	rapid.Check(t, func(t *rapid.T) {
+		byName := map[string]devices.Device{}
+		var list []devices.Device
+		for _, name := range []string{"a", "b", "c", "d"} {
+			d := drawDevice(t, name)
+			if _, err := devices.Merge(d); err == nil {
+				list = append(list, d)
+				byName[name] = d
+			}
+		}
+		_, err := devices.Merge(list...)
+		var conflict *devices.Conflict
+		if !errors.As(err, &conflict) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		conflicts++
+		guilty := []devices.Device{byName[conflict.Devices[0]], byName[conflict.Devices[1]]}
+		given := []devices.Device{}
+		for _, name := range conflict.Given {
+			given = append(given, byName[name])
+		}
+		if _, err := devices.Merge(append(guilty, given...)...); err == nil {
+			t.Fatalf("%v, but they share a buffer", conflict)
+		}
+		if _, err := devices.Merge(append(given, guilty[1])...); err != nil {
+			t.Fatalf("%v, but the second does so without the first: %v", conflict, err)
+		}
+		if conflict.Rules[0] == "" || conflict.Rules[1] == "" {
+			t.Fatalf("%v", conflict)
+		}
+	})
+	if conflicts == 0 {
+		t.Error("no conflicts: the test shows nothing")
+	}
+}
