@@ -29,7 +29,7 @@ so is a device to which that size, picture or memory does not do.`,
 		Example: `  dmasim devices merge vc4-hvs vc4-binner
   dmasim devices merge mxsfb adreno-pitch --picture 1366x768:xrgb8888
   dmasim devices merge fimc-is-fw --size 10MiB --memory 0x41000000-0x45000000
-  dmasim devices merge es1968 --together 64KiB,64KiB --memory 8MiB-9MiB,15MiB-16MiB`,
+  dmasim devices merge es1968 --together 64KiB,64KiB --memory 8MiB-9MiB`,
 		Args: cobra.MinimumNArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 			return devices.Names(), cobra.ShellCompDirectiveDefault
