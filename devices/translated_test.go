@@ -55,3 +55,17 @@ func TestBehindIOMMU(t *testing.T) {
 		t.Errorf("a reach of memory binds the addresses: %s", got)
 	}
 }
+
+// TestBehindIOMMUWithItsRules: what holds with the IOMMU on does, and what a GPU's own
+// page tables translate binds nothing that the IOMMU does.
+func TestBehindIOMMUWithItsRules(t *testing.T) {
+	scanout := devices.Device{Name: "d", IOMMU: devices.PlatformIOMMU, WithIOMMU: &devices.WithIOMMU{Align: 256 * mem.KiB, Padding: 256 * mem.KiB}}
+	memory, emitted := scanout.BehindIOMMU(0)
+	if memory.Padding != 256*mem.KiB || memory.Align != 0 || emitted.Align != 256*mem.KiB || emitted.Padding != 0 {
+		t.Errorf("of memory %+v, of addresses %+v", memory, emitted)
+	}
+	gpu := devices.Device{Name: "d", Space: devices.GPUVA, IOMMU: devices.OwnIOMMU, Align: mem.MiB, AddressBits: 20, Spans: []devices.Span{{Lo: 0, Hi: 0x1000}}}
+	if _, emitted := gpu.BehindIOMMU(0); emitted.Align != 0 || emitted.AddressBits != 0 || !gpu.Emits().Contains(mem.Everywhere) {
+		t.Errorf("of addresses %+v", emitted)
+	}
+}
