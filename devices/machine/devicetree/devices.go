@@ -17,10 +17,10 @@ const maxDevices = 1 << 12
 // are of the list in section 2.2.2 of the specification, the others are what
 // boards of Linux 6.1 use.
 var masters = []string{
-	"audio-controller", "camera", "can", "codec", "crypto", "display", "display-controller", "dma", "dma-controller", "dma-router",
-	"dsi", "dsp", "ethernet", "fimd", "fimc", "gpu", "hdmi", "hdmi-tx", "hwrng", "image-codec", "image-sensor", "isp", "jpegdec", "jpegenc",
+	"audio-controller", "camera", "codec", "crypto", "display", "display-controller", "dma", "dma-controller",
+	"dsp", "ethernet", "fimd", "fimc", "gpu", "hdmi", "hdmi-tx", "image-codec", "isp", "jpegdec", "jpegenc",
 	"jpeg-codec", "lcd-controller", "lcdif", "mali", "mdp", "mixer", "mmc", "mmc-controller", "nand-controller", "pcie", "pci", "remoteproc", "rga", "sata", "scsi",
-	"sdhci", "sdmmc", "usb", "usb-phy3", "ufs", "ufshc", "vc4", "video", "video-codec", "video-engine", "virtio_mmio", "vop", "vpu", "wifi", "wlan", "v3d",
+	"sdhci", "sdmmc", "usb", "ufs", "ufshc", "vc4", "video", "video-codec", "video-engine", "virtio_mmio", "vop", "vpu", "wifi", "wlan", "v3d",
 }
 
 // devices adds the devices that do DMA, and the buses they are behind.

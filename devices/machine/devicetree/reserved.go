@@ -104,9 +104,6 @@ func (r *reservations) static(n *node) {
 		if region.Kind, region.Default, refused = r.kind(n, region.Range); i > 0 && region.Kind.Pool() {
 			region.Kind, region.Default = plain(n), false
 		}
-		if len(r.ram.Intersect(mem.RangeSet{region.Range})) == 0 {
-			r.warn("%s, %s, lies outside of RAM", n.path(), region.Range)
-		}
 		if refused != "" && i == 0 {
 			// The kernel's setup fails, and it gives the memory back.
 			r.warn("%s is no pool to Linux, and its memory not reserved: %s", n.path(), refused)
