@@ -137,7 +137,7 @@ func (s *State) Describe() *Description {
 		z := &s.Zones[i]
 		zone := ZoneMemory{Node: z.Node, Name: z.Name, Managed: mem.Size(z.Managed * page), Free: mem.Size(z.Pages.Free * page)}
 		if z.Spanned > 0 {
-			span := mem.RangeSet{{Lo: uint64(z.Start) * page, Hi: (uint64(z.Start) + z.Spanned) * page}}
+			span := mem.NewRangeSet(mem.Range{Lo: uint64(z.Start) * page, Hi: (uint64(z.Start) + z.Spanned) * page})
 			zone.Ranges = span
 			if s.RAM != nil {
 				zone.Ranges = span.Intersect(s.RAM)

@@ -108,9 +108,6 @@ func (d *draft) addRegions(tree *machine.Description) {
 		case !free.Contains(r.Range):
 			d.note("Pool %s, %s, lies outside of RAM or in another region, and is left out.", r.Name, r.Range)
 			rest = append(rest, r)
-		case r.Kind == machine.CMA && !inOneZone(tree, r.Range):
-			d.note("CMA area %s, %s, lies in two zones, which Linux refuses; its memory is reserved.", r.Name, r.Range)
-			rest = append(rest, r)
 		case r.Kind == machine.CMA && (r.Range.Lo|r.Range.Hi)%pageblock(d.Page) == 0:
 			m.CMA = append(m.CMA, CMAArea{Name: name(r.Name), Range: rangeOf(r.Range)})
 			if r.Default {
@@ -145,11 +142,6 @@ func (d *draft) addRegions(tree *machine.Description) {
 	if len(m.CMA) == 0 {
 		d.note("The tree has no CMA area; the kernel's configuration or cma= on its command line may make one.")
 	}
-}
-
-// inOneZone reports whether a range is all memory of one zone.
-func inOneZone(tree *machine.Description, r mem.Range) bool {
-	return slices.ContainsFunc(tree.Zones, func(z machine.ZoneMemory) bool { return z.Ranges.Contains(r) })
 }
 
 // addDevices adds what the tree says of devices.

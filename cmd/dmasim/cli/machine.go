@@ -142,10 +142,10 @@ func readStart(path string) ([]byte, error) {
 	return io.ReadAll(io.LimitReader(file, maxBlobFile))
 }
 
-// onlyForBlobs fails if flags were given that say nothing about what is read.
+// onlyForBlobs fails if flags were given that only complete a blob.
 func (f *machineFlags) onlyForBlobs(what string) error {
-	if len(f.ram) > 0 || f.kernel != "" || f.page != "" {
-		return fmt.Errorf("--ram, --kernel and --page are for device tree blobs: %s says these itself", what)
+	if len(f.ram) > 0 || f.kernel != "" || f.page != "" || f.arch != "" {
+		return fmt.Errorf("--ram, --kernel, --page and --arch are for device tree blobs: %s says itself what it has", what)
 	}
 	return nil
 }
@@ -175,7 +175,7 @@ func (f *machineFlags) describe(args []string) (*machine.Description, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		return f.known(state)
+		return state.Describe(), nil
 	}
 	if name := strings.TrimSuffix(filepath.Base(file), ".txt"); machine.IsFile(name) {
 		if err := f.onlyForBlobs("/proc"); err != nil {
@@ -190,7 +190,7 @@ func (f *machineFlags) describe(args []string) (*machine.Description, error) {
 		if err != nil {
 			return nil, fmt.Errorf("%s: %w", file, err)
 		}
-		return f.known(state)
+		return state.Describe(), nil
 	}
 	data, err := readStart(file)
 	if err != nil {
@@ -200,17 +200,6 @@ func (f *machineFlags) describe(args []string) (*machine.Description, error) {
 		return nil, notMachine(file, data)
 	}
 	return f.readTree(file, data)
-}
-
-// known describes what /proc tells, of a machine of the architecture that was given.
-func (f *machineFlags) known(state *machine.State) (*machine.Description, error) {
-	o, err := f.options()
-	if err != nil {
-		return nil, err
-	}
-	d := state.Describe()
-	d.Platform.Arch = o.Arch
-	return d, nil
 }
 
 // notMachine is the error about a file that is nothing that is read.
@@ -238,7 +227,7 @@ Devicetree Specification read a blob differently, a warning says so, and Linux's
 reading is shown.`,
 		Example: `  dmasim machine show bcm2711-rpi-4-b.dtb --ram 4GiB
   dmasim machine show board.dtb --map board.png
-  mkdir saved && cd /proc && sudo cp meminfo zoneinfo buddyinfo pagetypeinfo iomem ~/saved
+  cd /proc && sudo cp meminfo zoneinfo buddyinfo pagetypeinfo iomem ~/saved
   dmasim machine show ~/saved --json
   sudo dmasim machine show --live`,
 		Args: flags.args,
@@ -405,10 +394,15 @@ func printMachine(w io.Writer, d *machine.Description) error {
 	if len(d.Compatible) > 0 {
 		printField(&b, "names", strings.Join(d.Compatible, ", "))
 	}
-	printField(&b, "platform", platformText(&d.Platform))
+	if text := platformText(&d.Platform); text != "" {
+		printField(&b, "platform", text)
+	}
 	if len(d.RAM) > 0 {
-		printField(&b, "memory", fmt.Sprintf("%s of RAM, %s kept from the page allocator",
-			mem.Size(d.RAM.Size()).Short(), mem.Size(d.Taken().Size()).Short()))
+		text := mem.Size(d.RAM.Size()).Short() + " of RAM"
+		if taken := d.Taken().Size(); taken > 0 {
+			text += fmt.Sprintf(", %s kept from the page allocator", mem.Size(taken).Short())
+		}
+		printField(&b, "memory", text)
 	}
 	if m := d.Memory; m != nil {
 		printField(&b, "in use", fmt.Sprintf("%s managed, of which %s free and %s available; swap %s, of which %s free; CMA %s",
@@ -430,7 +424,10 @@ func printMachine(w io.Writer, d *machine.Description) error {
 }
 
 func platformText(p *machine.Platform) string {
-	parts := []string{cmp.Or(string(p.Arch), "unknown architecture")}
+	var parts []string
+	if p.Arch != "" {
+		parts = append(parts, string(p.Arch))
+	}
 	if p.Kernel.Major != 0 {
 		parts = append(parts, "Linux "+p.Kernel.String())
 	}
@@ -477,7 +474,11 @@ func printZones(b *strings.Builder, zones []machine.ZoneMemory) {
 		}
 		row := []string{name, lo, hi, managed}
 		if counted {
-			row = append(row, z.Free.Short(), z.LargestFree.Short())
+			largest := "unknown"
+			if z.LargestFree > 0 || z.Free == 0 {
+				largest = z.LargestFree.Short()
+			}
+			row = append(row, z.Free.Short(), largest)
 		}
 		rows = append(rows, row)
 	}

@@ -19,6 +19,8 @@ import (
 	"dmasim/mem"
 )
 
+var linux61 = version.Version{Major: 6, Minor: 1}
+
 // realBlob is a board of the manifest, with what another program makes of it.
 type realBlob struct {
 	file     string
@@ -84,7 +86,7 @@ func TestRealBlobs(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			options := devicetree.Options{Kernel: version.Version{Major: 6, Minor: 1}, Arch: machine.ARM64}
+			options := devicetree.Options{Kernel: linux61, Arch: machine.ARM64}
 			if b.ram == nil {
 				if _, err := devicetree.Read(data, options); !errors.Is(err, devicetree.ErrNoRAM) {
 					t.Fatalf("error %v, want that RAM is not known", err)
@@ -171,7 +173,7 @@ func TestRealRegions(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		d, err := devicetree.Read(data, devicetree.Options{})
+		d, err := devicetree.Read(data, devicetree.Options{Kernel: linux61})
 		if errors.Is(err, devicetree.ErrNoRAM) {
 			base := mem.Addr(0x80000000)
 			if strings.HasPrefix(file, "sun") {
@@ -179,7 +181,7 @@ func TestRealRegions(t *testing.T) {
 			} else if strings.HasPrefix(file, "bcm") {
 				base = 0
 			}
-			d, err = devicetree.Read(data, devicetree.Options{RAM: []devicetree.Bank{{Base: base, HasBase: true, Size: 3 * mem.GiB}}})
+			d, err = devicetree.Read(data, devicetree.Options{Kernel: linux61, RAM: []devicetree.Bank{{Base: base, HasBase: true, Size: 3 * mem.GiB}}})
 		}
 		if err != nil {
 			t.Errorf("%s: %v", file, err)

@@ -7,8 +7,12 @@ import (
 	"dmasim/mem"
 )
 
-// maxWindows is the most windows of a bus that are read; real ones have three.
-const maxWindows = 64
+// The most buses with windows that are read, of which real trees have ten, and
+// windows of a bus, of which they have three.
+const (
+	maxBuses   = 1 << 10
+	maxWindows = 64
+)
 
 // bus is a node with dma-ranges and what they come to.
 type bus struct {

@@ -62,6 +62,14 @@ func read(data []byte, o Options) (*machine.Description, error) {
 			return nil, fmt.Errorf("node /: %s is %d, want 1 or 2", key, n)
 		}
 	}
+	buses := 0
+	for _, n := range t.nodes {
+		if value, _ := n.value("dma-ranges"); len(value) > 0 {
+			if buses++; buses > maxBuses {
+				return nil, fmt.Errorf("node %s: more than %d buses with dma-ranges", n.path(), maxBuses)
+			}
+		}
+	}
 	d := &machine.Description{
 		Model: t.root.text("model"), Compatible: append([]string{}, t.root.texts("compatible")...),
 		Platform: machine.Platform{Arch: o.Arch, Kernel: o.Kernel, PageSize: o.PageSize},
@@ -92,9 +100,29 @@ func read(data []byte, o Options) (*machine.Description, error) {
 	if err := d.SetZones(); err != nil {
 		return nil, err
 	}
+	t.dropTorn(d)
 	slices.SortStableFunc(d.Regions, func(a, b machine.Region) int { return compare(a.Range, b.Range) })
 	d.Warnings = append([]string{}, t.warnings...)
 	return d, nil
+}
+
+// dropTorn takes CMA areas that do not lie in one zone for what Linux makes of
+// them when it starts them (mm/cma.c, cma_activate_area): from 5.12 on ordinary
+// memory, before reserved memory.
+func (t *tree) dropTorn(d *machine.Description) {
+	var kept []machine.Region
+	for _, r := range d.Regions {
+		whole := slices.ContainsFunc(d.Zones, func(z machine.ZoneMemory) bool { return z.Ranges.Contains(r.Range) })
+		if r.Kind == machine.CMA && d.RAM.Contains(r.Range) && !whole {
+			t.warn("CMA area %s, %s, lies in two zones: Linux gives it up", r.Name, r.Range)
+			if !d.Platform.Kernel.Before(5, 12) {
+				continue
+			}
+			r.Kind, r.Default = machine.Reserved, false
+		}
+		kept = append(kept, r)
+	}
+	d.Regions = append([]machine.Region{}, kept...)
 }
 
 func compare(a, b mem.Range) int {

@@ -124,11 +124,8 @@ func (r *reservations) dynamic(n *node) {
 	align := uint64(64) // SMP_CACHE_BYTES
 	if value, ok := n.value("alignment"); ok {
 		if len(value) != 4*r.address {
-			reading := "the specification wants"
-			if len(value) == 4*r.size {
-				reading = "the specification wants these, the cells of a size, but"
-			}
-			r.warn("%s: alignment has %d cells; %s Linux wants those of an address, %d, and makes no pool of it", n.path(), len(value)/4, reading, r.address)
+			r.warn("%s: alignment has %d bytes; Linux wants %d, the cells of an address, where the specification has %d, those of a size: Linux makes no pool of it",
+				n.path(), len(value), 4*r.address, 4*r.size)
 			return
 		}
 		if align, _ = (&cellReader{value}).next(r.address); align == 0 {
