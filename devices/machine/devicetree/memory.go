@@ -81,8 +81,9 @@ func (t *tree) declaredRAM() (ranges []mem.Range, first uint64, hasFirst bool, e
 	return ranges, first, hasFirst, nil
 }
 
-// guessBase returns the lowest address that the tree gives a pool or a bus
-// window, which begins with RAM on boards that say nothing else.
+// guessBase returns the lowest address in which the tree allows pools, else the
+// lowest that a bus window moves elsewhere, which begins with RAM on boards that say
+// nothing else. Windows that move nothing begin anywhere.
 func (t *tree) guessBase() (uint64, bool) {
 	lowest, found := uint64(math.MaxUint64), false
 	address, size := t.cells(t.root)
@@ -103,7 +104,9 @@ func (t *tree) guessBase() (uint64, bool) {
 			continue
 		}
 		for _, w := range t.bus(n).windows {
-			lowest, found = min(lowest, uint64(w.CPU)), true
+			if w.CPU != w.Bus {
+				lowest, found = min(lowest, uint64(w.CPU)), true
+			}
 		}
 	}
 	return lowest, found

@@ -31,11 +31,15 @@ func (r *Report) Tree(root fs.FS) *machine.Description {
 	}
 	if m := r.Memory; m != nil {
 		options.PageSize = m.PageSize
-		for _, m := range m.Ranges {
-			options.RAM = append(options.RAM, devicetree.Bank{Base: mem.Addr(m.Lo), HasBase: true, Size: mem.Size(m.Size())})
-		}
 	}
 	tree, err := devicetree.Read(data, options)
+	if errors.Is(err, devicetree.ErrNoRAM) && r.Memory != nil && len(r.Memory.Ranges) > 0 {
+		// EFI tells the kernel where RAM is, and takes it out of the tree.
+		for _, ram := range r.Memory.Ranges {
+			options.RAM = append(options.RAM, devicetree.Bank{Base: mem.Addr(ram.Lo), HasBase: true, Size: mem.Size(ram.Size())})
+		}
+		tree, err = devicetree.Read(data, options)
+	}
 	if err != nil {
 		p.gap("device tree", blobPath, err, "report it")
 		return nil
