@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"cmp"
 	"errors"
 	"fmt"
 	"io"
@@ -274,24 +273,7 @@ func drawMachine(path string, d *machine.Description) error {
 		return fmt.Errorf("--map %s: want a file that ends in .png or .svg", path)
 	}
 	if err := writeWhole(path, write); err != nil {
-		return fmt.Errorf("write %s: %w", path, err)
-	}
-	return nil
-}
-
-// writeWhole writes a file beside its place and puts it there when it is whole.
-func writeWhole(path string, write func(io.Writer) error) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return err
-	}
-	if err = cmp.Or(write(f), f.Chmod(0o644), f.Close()); err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		f.Close()
-		os.Remove(f.Name())
-		return failedRun{err}
+		return failedRun{fmt.Errorf("write %s: %w", path, err)}
 	}
 	return nil
 }
@@ -522,7 +504,11 @@ func printBuses(b *strings.Builder, d *machine.Description) {
 		if bus.Devices == 1 {
 			reach = "device reaches"
 		}
-		printWrapped(b, "  ", fmt.Sprintf("%s: %d %s %s", busName(bus.Path), bus.Devices, reach, reachText(bus.Reach, d.RAM)))
+		text := fmt.Sprintf("%s: %d %s %s", busName(bus.Path), bus.Devices, reach, reachText(bus.Reach, d.RAM))
+		if len(bus.Reach) > 0 && !slices.Equal(bus.Reach, d.RAM) {
+			text += ": " + bus.Reach.String()
+		}
+		printWrapped(b, "  ", text)
 		for _, w := range bus.Windows {
 			text := fmt.Sprintf("window: memory %s", w.Memory())
 			if w.CPU != w.Bus {
@@ -548,7 +534,7 @@ func reachText(reach, ram mem.RangeSet) string {
 	case len(reach) == 0:
 		return "none of it"
 	}
-	return fmt.Sprintf("%s of %s: %s", mem.Size(reach.Size()).Short(), mem.Size(ram.Size()).Short(), reach)
+	return fmt.Sprintf("%s of %s", mem.Size(reach.Size()).Short(), mem.Size(ram.Size()).Short())
 }
 
 // printMachineDevices prints devices in groups that are alike.
@@ -568,7 +554,7 @@ func printMachineDevices(b *strings.Builder, d *machine.Description) {
 		if v.IOMMU == devices.AlwaysIOMMU {
 			group += ", by an IOMMU"
 		}
-		group += ", " + string(v.Coherence)
+		group += fmt.Sprintf(", %s, reach %s", v.Coherence, reachText(v.Reach, d.RAM))
 		if groups[group] == nil {
 			order = append(order, group)
 		}

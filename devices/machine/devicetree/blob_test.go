@@ -55,6 +55,19 @@ func TestMalformed(t *testing.T) {
 	for range 1<<15 + 1 {
 		many.Children = append(many.Children, dt.NewNode("n"))
 	}
+	cells := dt.WithProperty(dt.PropertyU32("#address-cells", 1), dt.PropertyU32("#size-cells", 1))
+	buses := dt.NewNode("", cells)
+	for range 1<<8 + 1 {
+		buses.Children = append(buses.Children, dt.NewNode("bus", dt.WithProperty(dt.PropertyU32Array("dma-ranges", []uint32{0, 0, 1}))))
+	}
+	regions := dt.NewNode("reserved-memory", cells, dt.WithProperty(dt.Property{Name: "ranges"}))
+	for range 1<<8 + 1 {
+		regions.Children = append(regions.Children, dt.NewNode("region"))
+	}
+	memory := func(reg ...uint32) *dt.Node {
+		return dt.NewNode("memory", dt.WithProperty(dt.Property{Name: "device_type", Value: []byte("memory\x00")}, dt.PropertyU32Array("reg", reg)))
+	}
+	cpu := dt.NewNode("timer", dt.WithProperty(dt.Property{Name: "compatible", Value: []byte("arm,armv7-timer\x00")}))
 	for _, test := range []struct {
 		name string
 		data []byte
@@ -77,6 +90,10 @@ func TestMalformed(t *testing.T) {
 		{"deep", made(t, nested(65)), "more than 64 levels of nodes, in node /level/level"},
 		{"wide", made(t, many), "more than 32768 nodes"},
 		{"long name", made(t, dt.NewNode("", dt.WithChildren(dt.NewNode(strings.Repeat("x", 1000))))), "a node whose name does not end within 255 characters"},
+		{"many buses", made(t, buses), "node /bus: more than 256 buses"},
+		{"many regions", made(t, dt.NewNode("", cells, dt.WithChildren(cpu, memory(0, 0x1000), regions))), "node /reserved-memory: 257 regions, at most 256 are read"},
+		{"odd memory", made(t, dt.NewNode("", cells, dt.WithChildren(cpu, memory(0, 0x1000, 7)))), "node /memory: reg has 12 bytes, want a few entries of 1 and 1 cells"},
+		{"no architecture", made(t, dt.NewNode("", cells, dt.WithChildren(memory(0, 0x1000)))), "it does not tell its architecture"},
 		{"no cells", made(t, dt.NewNode("", dt.WithProperty(dt.PropertyU32("#size-cells", 1)))), "node /: #address-cells is missing"},
 		{"cells", made(t, dt.NewNode("", dt.WithProperty(dt.PropertyU32("#address-cells", 7)))), "node /: #address-cells is 7"},
 	} {

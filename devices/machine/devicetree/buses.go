@@ -10,8 +10,8 @@ import (
 // The most buses with windows that are read, of which real trees have ten, and
 // windows of a bus, of which they have three.
 const (
-	maxBuses   = 1 << 10
-	maxWindows = 64
+	maxBuses   = 1 << 8
+	maxWindows = 16
 )
 
 // bus is a node with dma-ranges and what they come to.

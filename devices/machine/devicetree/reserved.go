@@ -13,8 +13,9 @@ import (
 // maxRegions bounds the regions that are read. Linux before 6.12 has room for 64
 // (MAX_RESERVED_REGIONS).
 const (
-	maxRegions   = 1 << 10
+	maxRegions   = 1 << 8
 	kernelsSpace = 64
+	maxPlaces    = 64 // of alloc-ranges
 )
 
 // reservations is memory as the kernel's boot allocator sees it.
@@ -142,7 +143,7 @@ func (r *reservations) dynamic(n *node) {
 	windows, named := []mem.Range{mem.Everywhere}, false
 	if value, ok := n.value("alloc-ranges"); ok {
 		list, whole := pairs(value, r.address, r.size)
-		if !whole {
+		if !whole || len(list) > maxPlaces {
 			r.warn("%s: alloc-ranges has %d bytes, want a few entries of %d and %d cells; Linux skips it", n.path(), len(value), r.address, r.size)
 			return
 		}
@@ -296,7 +297,7 @@ func (r *reservations) users() error {
 		if !n.enabled || len(value) == 0 {
 			continue
 		}
-		if named += len(value) / 4; named > maxRegions*4 {
+		if named += len(value) / 4; named > maxRegions*16 {
 			return fmt.Errorf("node %s: more memory-regions than any machine has", n.path())
 		}
 		for cell := range len(value) / 4 {

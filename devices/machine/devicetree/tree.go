@@ -16,7 +16,11 @@ type node struct {
 	parent   *node
 	children []*node
 	enabled  bool // its own status and those above it
+	cells    *childCells
 }
+
+// childCells is how many cells addresses and sizes of a node's children have.
+type childCells struct{ address, size int }
 
 // tree is a blob's tree.
 type tree struct {
@@ -49,11 +53,17 @@ func newTree(fdt *dt.FDT) *tree {
 	return t
 }
 
-// mostWarnings bounds what a strange tree has to say.
-const mostWarnings = 100
+// Bounds on what a strange tree has to say.
+const (
+	mostWarnings   = 100
+	longestWarning = 500
+)
 
 func (t *tree) warn(format string, args ...any) {
 	text := fmt.Sprintf(format, args...)
+	if len(text) > longestWarning {
+		text = strings.ToValidUTF8(text[:longestWarning], "") + "…"
+	}
 	if !t.warned[text] && len(t.warnings) < mostWarnings {
 		t.warned[text] = true
 		t.warnings = append(t.warnings, text)
@@ -156,6 +166,9 @@ const maxCells = 4
 // have, as the kernel reads it: where the node does not say, the nearest one
 // above that does decides. The specification has 2 and 1 there.
 func (t *tree) cells(n *node) (address, size int) {
+	if n.cells != nil {
+		return n.cells.address, n.cells.size
+	}
 	read := func(key string, standard int) int {
 		for up := n; up != nil; up = up.parent {
 			if c, ok := up.number(key); ok {
@@ -168,7 +181,8 @@ func (t *tree) cells(n *node) (address, size int) {
 		}
 		return maxCells + 1
 	}
-	return read("#address-cells", 2), read("#size-cells", 1)
+	n.cells = &childCells{read("#address-cells", 2), read("#size-cells", 1)}
+	return n.cells.address, n.cells.size
 }
 
 // cellReader takes numbers of several cells off a property.
