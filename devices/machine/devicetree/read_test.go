@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/u-root/u-root/pkg/dt"
 
 	"dmasim/allocator/kernel/version"
 	"dmasim/devices"
@@ -158,6 +159,28 @@ func TestPools(t *testing.T) {
 	}
 	if d.Taken().Size() != 0x100000+0x400000+0x800000+0xc0000 {
 		t.Errorf("taken %s", d.Taken())
+	}
+}
+
+// TestBesideAnother has a region whose window begins with another one.
+func TestBesideAnother(t *testing.T) {
+	cells := dt.WithProperty(dt.PropertyU32("#address-cells", 1), dt.PropertyU32("#size-cells", 1))
+	text := func(key, value string) dt.Property { return dt.Property{Name: key, Value: []byte(value + "\x00")} }
+	root := dt.NewNode("", cells, dt.WithChildren(
+		dt.NewNode("memory", dt.WithProperty(text("device_type", "memory"), dt.PropertyU32Array("reg", []uint32{0x40000000, 0x10000000}))),
+		dt.NewNode("reserved-memory", cells, dt.WithProperty(dt.Property{Name: "ranges"}), dt.WithChildren(
+			dt.NewNode("fixed", dt.WithProperty(dt.PropertyU32Array("reg", []uint32{0x40000000, 0x100000}))),
+			dt.NewNode("moving", dt.WithProperty(dt.PropertyU32("size", 0x200000), dt.PropertyU32Array("alloc-ranges", []uint32{0x40000000, 0x8000000}))),
+		)),
+	))
+	for kernel, want := range map[version.Version]uint64{{Major: 6, Minor: 4}: 0x47e00000, {Major: 6, Minor: 5}: 0x40100000} {
+		d, err := devicetree.Read(made(t, root), devicetree.Options{Arch: machine.ARM64, Kernel: kernel})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if got := d.Regions[1]; got.Name != "moving" || got.Range.Lo != want {
+			t.Errorf("Linux %s: %+v, want it at 0x%x", kernel, got, want)
+		}
 	}
 }
 

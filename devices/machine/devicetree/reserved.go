@@ -170,7 +170,8 @@ func (r *reservations) dynamic(n *node) {
 }
 
 // fromBelow reports whether a region is placed from below, so that it lies beside
-// one that is there, as Linux does from 6.5 on (__reserved_mem_alloc_in_range).
+// one that is there, as Linux does from 6.5 on (__reserved_mem_alloc_in_range, commit
+// 83ba7361e168).
 func (r *reservations) fromBelow(w mem.Range) bool {
 	if r.platform.Kernel.Before(6, 5) {
 		return false
