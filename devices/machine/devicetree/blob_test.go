@@ -172,41 +172,74 @@ func FuzzRead(f *testing.F) {
 		f.Add(blob(f, name), uint64(1<<30))
 	}
 	f.Fuzz(func(t *testing.T, data []byte, ram uint64) {
-		o := devicetree.Options{}
-		if ram > 0 {
-			o.RAM = []devicetree.Bank{{Size: mem.Size(ram)}}
-		}
-		d, err := devicetree.Read(data, o)
-		if err != nil {
-			if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || len(text) > 1000 {
-				t.Fatalf("error %q", text)
-			}
-			return
-		}
-		if d.RAM.Size() == 0 {
-			t.Fatal("no RAM")
-		}
-		for _, z := range d.Zones {
-			if z.Ranges.Subtract(d.RAM).Size() > 0 || uint64(z.Managed) > z.Ranges.Size() {
-				t.Fatalf("zone %+v of RAM %s", z, d.RAM)
-			}
-		}
-		for _, r := range d.Regions {
-			if r.Range.Empty() || r.Placed && !d.RAM.Contains(r.Range) {
-				t.Fatalf("region %+v of RAM %s", r, d.RAM)
-			}
-		}
-		for _, v := range d.Devices {
-			if err := v.Validate(); err != nil {
-				t.Fatal(err)
-			}
-			if v.Reach.Subtract(d.RAM).Size() > 0 {
-				t.Fatalf("device %+v of RAM %s", v, d.RAM)
-			}
-		}
-		again, err := devicetree.Read(data, o)
-		if diff := cmp.Diff(d, again); err != nil || diff != "" {
-			t.Fatalf("read again: %v\n%s", err, diff)
-		}
+		holds(t, data, ram)
 	})
+}
+
+// FuzzProperty is the same for trees that are well formed, one of whose properties
+// says anything.
+func FuzzProperty(f *testing.F) {
+	names := []string{"buses", "pools", "readings"}
+	for i := range names {
+		f.Add(uint8(i), uint16(20), []byte{0, 0, 0, 1}, uint64(0))
+		f.Add(uint8(i), uint16(7), []byte("memory\x00"), uint64(1<<30))
+	}
+	f.Fuzz(func(t *testing.T, tree uint8, which uint16, value []byte, ram uint64) {
+		fdt, err := dt.ReadFDT(bytes.NewReader(blob(t, names[int(tree)%len(names)])))
+		if err != nil {
+			t.Fatal(err)
+		}
+		var properties []*dt.Property
+		if err := fdt.RootNode.Walk(func(n *dt.Node) error {
+			for i := range n.Properties {
+				properties = append(properties, &n.Properties[i])
+			}
+			return nil
+		}); err != nil {
+			t.Fatal(err)
+		}
+		properties[int(which)%len(properties)].Value = value
+		holds(t, made(t, fdt.RootNode), ram)
+	})
+}
+
+// holds reads a blob, with RAM of so many bytes unless it is 0.
+func holds(t *testing.T, data []byte, ram uint64) {
+	t.Helper()
+	o := devicetree.Options{}
+	if ram > 0 {
+		o.RAM = []devicetree.Bank{{Size: mem.Size(ram)}}
+	}
+	d, err := devicetree.Read(data, o)
+	if err != nil {
+		if text := err.Error(); strings.ContainsAny(text, "\n\x1b") || len(text) > 1000 {
+			t.Fatalf("error %q", text)
+		}
+		return
+	}
+	if d.RAM.Size() == 0 {
+		t.Fatal("no RAM")
+	}
+	for _, z := range d.Zones {
+		if z.Ranges.Subtract(d.RAM).Size() > 0 || uint64(z.Managed) > z.Ranges.Size() {
+			t.Fatalf("zone %+v of RAM %s", z, d.RAM)
+		}
+	}
+	for _, r := range d.Regions {
+		if r.Range.Empty() || r.Placed && !d.RAM.Contains(r.Range) {
+			t.Fatalf("region %+v of RAM %s", r, d.RAM)
+		}
+	}
+	for _, v := range d.Devices {
+		if err := v.Validate(); err != nil {
+			t.Fatal(err)
+		}
+		if v.Reach.Subtract(d.RAM).Size() > 0 {
+			t.Fatalf("device %+v of RAM %s", v, d.RAM)
+		}
+	}
+	again, err := devicetree.Read(data, o)
+	if diff := cmp.Diff(d, again); err != nil || diff != "" {
+		t.Fatalf("read again: %v\n%s", err, diff)
+	}
 }
