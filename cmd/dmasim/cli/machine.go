@@ -356,6 +356,9 @@ func (f *machineFlags) importMachine(w io.Writer, out string, args []string) err
 		}
 		return nil
 	}
+	if _, err := scenario.Parse("scenario", text); err != nil {
+		return failedRun{fmt.Errorf("this machine cannot be simulated: %w", err)}
+	}
 	if _, err := w.Write(text); err != nil {
 		return failedRun{err}
 	}
