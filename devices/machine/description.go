@@ -82,6 +82,7 @@ type Device struct {
 	devices.Device
 	Path  string       `json:"path"`
 	Bus   string       `json:"bus"`   // path of a Bus
+	PCI   bool         `json:"pci"`   // a host bridge: it stands for the functions behind it
 	Pools []string     `json:"pools"` // names of the Regions it is tied to
 	Reach mem.RangeSet `json:"reach"` // RAM that its bus carries it to; by way of the IOMMU all of it
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"fmt"
+	"math"
 	"regexp"
 	"slices"
 	"strings"
@@ -13,6 +14,7 @@ import (
 	"dmasim/allocator/kernel/version"
 	"dmasim/devices/machine"
 	"dmasim/mem"
+	"dmasim/sim/dmamap"
 )
 
 // draft is a scenario of a real machine in the making, with what of the machine is
@@ -121,9 +123,14 @@ func (d *draft) addRegions(tree *machine.Description) {
 			d.note("Pool %s, %s, is not made of whole blocks; its memory is reserved.", r.Name, r.Range)
 			rest = append(rest, r)
 		case r.Kind == machine.Restricted:
-			d.note("Pool %s, %s, through which %s bounces, is not simulated; its memory is reserved.",
-				r.Name, r.Range, cmp.Or(strings.Join(r.Users, ", "), "nobody"))
-			rest = append(rest, r)
+			users := usersOf(tree, r)
+			if len(users) == 0 || m.Kernel.Before(5, 15) {
+				d.note("Pool %s, %s, through which nobody bounces, is reserved memory.", r.Name, r.Range)
+				rest = append(rest, r)
+				continue
+			}
+			d.swiotlb().Restricted = append(d.swiotlb().Restricted, RestrictedPool{Name: name(r.Name), Range: rangeOf(r.Range), Devices: users})
+			free = free.Subtract(mem.RangeSet{r.Range})
 		default:
 			made := Heap{Name: name(r.Name), Kind: Carveout, Arena: []Range{rangeOf(r.Range)}, Allocator: "coherent", Mode: 0o600}
 			d.Heaps = append(d.Heaps, made)
@@ -139,15 +146,66 @@ func (d *draft) addRegions(tree *machine.Description) {
 		}
 		free = free.Subtract(kept)
 	}
+	if p := &tree.Platform; bounces(tree) {
+		// The kernel's default of 64 MiB, if there is room for them.
+		const slots = 32768
+		below := min(uint64(4*mem.GiB), cmp.Or(uint64(p.DMALimit), math.MaxUint64))
+		if slices.ContainsFunc(free.Intersect(mem.RangeSet{{Lo: uint64(d.Page), Hi: below}}), func(r mem.Range) bool { return r.Size() >= slots*dmamap.SlotSize+uint64(d.Page) }) {
+			d.swiotlb().Slots = slots
+		} else {
+			d.note("There is no room for bounce buffers below %s.", mem.Addr(below))
+		}
+	}
 	if len(m.CMA) == 0 {
 		d.note("The tree has no CMA area; the kernel's configuration or cma= on its command line may make one.")
 	}
 }
 
-// addDevices adds what the tree says of devices.
+// swiotlb returns the machine's bounce buffers, which are none at first.
+func (d *draft) swiotlb() *Swiotlb {
+	if d.Machine.Swiotlb == nil {
+		d.Machine.Swiotlb = &Swiotlb{Mode: BounceNormal}
+	}
+	return d.Machine.Swiotlb
+}
+
+// restricted reports whether the device may use nothing but a pool.
+func (d *draft) restricted(device string) bool {
+	return d.Machine.Swiotlb != nil && slices.ContainsFunc(d.Machine.Swiotlb.Restricted, func(r RestrictedPool) bool { return slices.Contains(r.Devices, device) })
+}
+
+// bounces reports whether Linux makes bounce buffers at boot: where there is memory
+// behind the zone of devices (arch/arm64/mm/init.c and arch/riscv/mm/init.c,
+// mem_init, Linux 6.12; on arm only with LPAE).
+func bounces(tree *machine.Description) bool {
+	arch := tree.Platform.Arch
+	return len(tree.Zones) > 1 && (arch == machine.ARM64 || arch == machine.RISCV64)
+}
+
+// usersOf returns the names of the devices that a region is for.
+func usersOf(tree *machine.Description, r machine.Region) []string {
+	var list []string
+	for i := range tree.Devices {
+		if v := &tree.Devices[i]; slices.Contains(r.Users, v.Path) {
+			list = append(list, v.Name)
+		}
+	}
+	return list
+}
+
+// addDevices adds what the tree says of devices. Those that name an IOMMU have an
+// address space each.
 func (d *draft) addDevices(tree *machine.Description) {
 	for _, v := range tree.Devices {
 		d.Devices = append(d.Devices, Device{Device: v.Device})
+		if v.IOMMU.Translates() && !d.restricted(v.Name) {
+			d.IOMMUGroups = append(d.IOMMUGroups, IOMMUGroup{
+				Name: "iommu-" + v.Name, Devices: []string{v.Name}, Page: 4 * mem.KiB, AddressBits: 48, OutputBits: 48, PCI: v.PCI,
+			})
+		}
+	}
+	if len(d.IOMMUGroups) > 0 {
+		d.note("Each device with an IOMMU has an address space of 48 bits; how wide the IOMMU's addresses are, its driver knows.")
 	}
 	if len(tree.Devices) > 0 {
 		d.note("Devices have the windows of their buses; address_bits, which their drivers know, is left open (Linux takes 32 until a driver says otherwise).")

@@ -67,13 +67,15 @@ func TestFromTree(t *testing.T) {
 	for _, r := range m.Reserved {
 		reserved += r.Size
 	}
-	if want := mem.Size(0x100000 + 0x400000 + 0xc0000); reserved != want {
+	if b := m.Swiotlb; b == nil || b.Slots != 0 || len(b.Restricted) != 1 || b.Restricted[0].Base != 0x42000000 || b.Restricted[0].Devices[0] != "wifi-2000" {
+		t.Errorf("bounce buffers %+v", b)
+	}
+	if want := mem.Size(0x100000 + 0xc0000); reserved != want {
 		t.Errorf("%s reserved, want %s", reserved, want)
 	}
 	for _, note := range []string{
 		"# dmasim test board: pools: 512MiB of memory, from its device tree.\n",
 		"# Pool sram@10000000, [0x10000000,0x10010000), lies outside of RAM",
-		"# Pool wifi@42000000, [0x42000000,0x42400000), through which /soc/wifi@2000 bounces, is not simulated",
 		"# Heap codec stands for a pool of Linux that only its devices allocate from: /soc/video-codec@1000.\n",
 	} {
 		if !strings.Contains(text, note) {
@@ -84,6 +86,13 @@ func TestFromTree(t *testing.T) {
 
 func TestFromTreeDevices(t *testing.T) {
 	spec, _ := fromTree(t, trees+"buses.dtb", devicetree.Options{})
+	// Memory lies behind the zone of devices, so Linux has bounce buffers.
+	if b := spec.Machine.Swiotlb; b == nil || b.Slots != 32768 {
+		t.Errorf("bounce buffers %+v", b)
+	}
+	if len(spec.IOMMUGroups) != 1 || spec.IOMMUGroups[0].Name != "iommu-display-13000" || spec.IOMMUGroups[0].Devices[0] != "display-13000" {
+		t.Errorf("IOMMU groups %+v", spec.IOMMUGroups)
+	}
 	reach := map[string]string{}
 	for _, d := range spec.Devices {
 		reach[d.Name] = d.Reach().String()

@@ -30,6 +30,7 @@ func FromProbe(r *probe.Report, proc string, tree *machine.Description) ([]byte,
 		}
 		d.Machine.CMA = append(d.Machine.CMA, CMAArea{Name: nameLike(a.Name), Range: Range{a.Base, a.Size}})
 	}
+	d.Machine.Swiotlb = swiotlbLike(r, d.note)
 	for _, h := range r.Heaps {
 		mode, err := strconv.ParseUint(h.Mode, 8, 16)
 		if err != nil {

@@ -48,7 +48,7 @@ func (t *tree) devices(d *machine.Description) error {
 				Name: unique(names, deviceName(n)), Title: n.text("compatible"), Class: n.generic(),
 				Coherence: t.coherence(n, d.Platform.Arch), IOMMU: devices.NoIOMMU,
 			},
-			Path: n.path(), Bus: path, Pools: []string{}, Reach: reach(d.RAM, windows),
+			Path: n.path(), Bus: path, PCI: n.isPCI(), Pools: []string{}, Reach: reach(d.RAM, windows),
 		}
 		i, known := buses[path]
 		if !known {
