@@ -91,6 +91,7 @@ why?`,
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
+	root.AddCommand(newMachineCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)
