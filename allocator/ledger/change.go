@@ -100,17 +100,14 @@ func (l *Ledger) ArenaGrowth(req allocator.Request) (Growth, bool) {
 // FittingAlign returns the largest alignment by which req would have a legal
 // place, of half of what it asks for, a quarter and so on, and 1 in the end; false
 // if there is none, or it asks for none. The alignments of a Rule are all divided
-// by as much; what is returned is the largest of them.
-func (l *Ledger) FittingAlign(req allocator.Request) (uint64, bool) {
-	for halvings := range uint(64) {
-		if aligned(&req, halvings) <= 1 {
-			break
-		}
-		if less := loosened(&req, halvings+1); l.Diagnose(less).Cause == allocator.Policy {
-			return aligned(&less, 0), true
+// by as much; what is returned is the largest of them, and the request with those.
+func (l *Ledger) FittingAlign(req allocator.Request) (align uint64, less allocator.Request, ok bool) {
+	for halvings := uint(0); aligned(&req, halvings) > 1; halvings++ {
+		if less = loosened(&req, halvings+1); l.Diagnose(less).Cause == allocator.Policy {
+			return aligned(&less, 0), less, true
 		}
 	}
-	return 0, false
+	return 0, req, false
 }
 
 // aligned returns the largest alignment that a request asks for, after so many

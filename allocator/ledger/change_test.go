@@ -230,8 +230,9 @@ func TestFittingAlignAgainstEach(t *testing.T) {
 		ruled.Align = 0
 		ruled.Rule = &allocator.Rule{Windows: []allocator.Window{{Reach: mem.Range{Hi: 10 * space}, Align: req.Align}}}
 		for _, r := range []allocator.Request{req, ruled} {
-			if got, ok := l.FittingAlign(r); got != want || ok != (want > 0) {
-				t.Fatalf("%+v\nblocks %v: got %d %v, want %d", r, blocks, got, ok, want)
+			got, less, ok := l.FittingAlign(r)
+			if got != want || ok != (want > 0) || ok && !fits(arena, blocks, less) {
+				t.Fatalf("%+v\nblocks %v: got %d %+v %v, want %d", r, blocks, got, less, ok, want)
 			}
 		}
 		if want > 0 {
