@@ -98,13 +98,15 @@ func (l *Ledger) ArenaGrowth(req allocator.Request) (Growth, bool) {
 }
 
 // FittingAlign returns the largest alignment by which req would have a legal
-// place, of half of what it asks for, a quarter and so on, and 1 in the end; false
-// if there is none, or it asks for none. The alignments of a Rule are all divided
-// by as much; what is returned is the largest of them, and the request with those.
-func (l *Ledger) FittingAlign(req allocator.Request) (align uint64, less allocator.Request, ok bool) {
-	for halvings := uint(0); aligned(&req, halvings) > 1; halvings++ {
-		if less = loosened(&req, halvings+1); l.Diagnose(less).Cause == allocator.Policy {
-			return aligned(&less, 0), less, true
+// place, of half of what it asks for, a quarter and so on, as long as these are
+// multiples of unit, and unit in the end; false if there is none, or it asks for
+// none. The alignments of a Rule are all divided by as much; what is returned is the
+// largest of them, and the request with those. A unit of 0 means 1.
+func (l *Ledger) FittingAlign(req allocator.Request, unit uint64) (align uint64, less allocator.Request, ok bool) {
+	unit = max(unit, 1)
+	for halvings := uint(0); aligned(&req, halvings, unit) > unit; halvings++ {
+		if less = loosened(&req, halvings+1, unit); l.Diagnose(less).Cause == allocator.Policy {
+			return aligned(&less, 0, unit), less, true
 		}
 	}
 	return 0, req, false
@@ -112,34 +114,38 @@ func (l *Ledger) FittingAlign(req allocator.Request) (align uint64, less allocat
 
 // aligned returns the largest alignment that a request asks for, after so many
 // halvings; at least 1.
-func aligned(req *allocator.Request, halvings uint) uint64 {
-	largest := halve(req.Align, halvings)
+func aligned(req *allocator.Request, halvings uint, unit uint64) uint64 {
+	largest := halve(req.Align, halvings, unit)
 	for i := range windows(req) {
 		if req.Rule != nil {
-			largest = max(largest, halve(req.Rule.Windows[i].Align, halvings))
+			largest = max(largest, halve(req.Rule.Windows[i].Align, halvings, unit))
 		}
 	}
 	return max(largest, 1)
 }
 
-// halve divides an alignment by a power of two, an odd rest in one step.
-func halve(align uint64, halvings uint) uint64 {
-	if align%(1<<halvings) != 0 {
-		return 1
+// halve divides an alignment by a power of two; what is no multiple of the unit
+// then becomes the unit.
+func halve(align uint64, halvings uint, unit uint64) uint64 {
+	switch {
+	case align <= unit:
+		return align
+	case align%(1<<halvings) != 0 || align>>halvings%unit != 0:
+		return unit
 	}
 	return align >> halvings
 }
 
 // loosened returns a request whose alignments are halved so often.
-func loosened(req *allocator.Request, halvings uint) allocator.Request {
+func loosened(req *allocator.Request, halvings uint, unit uint64) allocator.Request {
 	less := *req
-	less.Align = halve(req.Align, halvings)
+	less.Align = halve(req.Align, halvings, unit)
 	if req.Rule == nil {
 		return less
 	}
 	less.Rule = &allocator.Rule{}
 	for _, w := range req.Rule.Windows {
-		w.Align = halve(w.Align, halvings)
+		w.Align = halve(w.Align, halvings, unit)
 		w.Phase %= max(w.Align, 1)
 		less.Rule.Windows = append(less.Rule.Windows, w)
 	}

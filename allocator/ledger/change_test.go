@@ -213,12 +213,14 @@ func TestFittingAlignAgainstEach(t *testing.T) {
 			Size:  rapid.Uint64Range(1, 20).Draw(t, "size"),
 			Align: rapid.SampledFrom([]uint64{0, 1, 2, 3, 8, 12, 32, 64, 96, 128}).Draw(t, "align"),
 		}
+		unit := rapid.SampledFrom([]uint64{0, 1, 2, 4}).Draw(t, "unit")
+		least := max(unit, 1)
 		var want uint64
-		for align := req.Align; align > 1 && want == 0; {
-			if align%2 == 0 {
+		for align := req.Align; align > least && want == 0; {
+			if align%2 == 0 && align/2%least == 0 {
 				align /= 2
 			} else {
-				align = 1
+				align = least
 			}
 			less := req
 			less.Align = align
@@ -230,7 +232,7 @@ func TestFittingAlignAgainstEach(t *testing.T) {
 		ruled.Align = 0
 		ruled.Rule = &allocator.Rule{Windows: []allocator.Window{{Reach: mem.Range{Hi: 10 * space}, Align: req.Align}}}
 		for _, r := range []allocator.Request{req, ruled} {
-			got, less, ok := l.FittingAlign(r)
+			got, less, ok := l.FittingAlign(r, unit)
 			if got != want || ok != (want > 0) || ok && !fits(arena, blocks, less) {
 				t.Fatalf("%+v\nblocks %v: got %d %+v %v, want %d", r, blocks, got, less, ok, want)
 			}

@@ -56,7 +56,7 @@ func (a *arena) changes(e *Explanation) {
 	if g, ok := l.ArenaGrowth(a.need); ok {
 		a.grow(e, g)
 	}
-	if align, less, ok := l.FittingAlign(a.need); ok && align >= a.heap.Granule {
+	if align, less, ok := l.FittingAlign(a.need, a.heap.Granule); ok {
 		c := Change{Kind: SmallerAlign, Bytes: sizeOf(align), Text: fmt.Sprintf("an alignment of %s instead of %s", sizeOf(align), e.Align)}
 		a.served(a.add(e, c, l, less), less)
 	}

@@ -305,7 +305,7 @@ func (c *contig) changes(e *Explanation, need allocator.Request, way ledger.Blam
 		}
 		verify(Change{Kind: LargerHeap, Bytes: sizeOf(g.Above), Text: fmt.Sprintf("a CMA area larger by %s", sizeOf(g.Above).Short())}, larger, need)
 	}
-	if align, less, fits := c.all.FittingAlign(need); fits && align >= c.page {
+	if align, less, fits := c.all.FittingAlign(need, c.page); fits {
 		verify(Change{Kind: SmallerAlign, Bytes: sizeOf(align), Text: fmt.Sprintf("an alignment of %s (CONFIG_CMA_ALIGNMENT) instead of %s", sizeOf(align), e.Align)}, c.all, less)
 	}
 	smaller := c.page * uint64(sort.Search(int(need.Size/c.page), func(i int) bool {
@@ -363,8 +363,7 @@ type shortage struct {
 	op      uint64 // of the kill; 0: it never did
 	before  uint64 // the last event before
 	holders []Holder
-	free    uint64    // bytes
-	above   uint64    // bytes of these that the heap may take
+	funnel  []Stage
 	buffers []tracked // of heaps that take pages, the largest first
 }
 
@@ -374,8 +373,7 @@ func (w *watcher) noteShortage(e *sim.Event) {
 	if w.short.op > 0 && w.short.at == e.At {
 		return
 	}
-	m := w.sim.Memory()
-	w.short = shortage{at: e.At, op: e.Number, before: w.lastCalm, holders: w.machineHolders(), free: m.Counters().Free * m.PageSize(), above: w.aboveReserves()}
+	w.short = shortage{at: e.At, op: e.Number, before: w.lastCalm, holders: w.machineHolders(), funnel: w.machineFunnel()}
 	w.short.buffers = w.liveIn(func(p place, _ *tracked) bool { return w.paged(p.heap) != nil })
 	slices.SortStableFunc(w.short.buffers, func(a, b tracked) int { return cmp.Compare(b.Block.Size, a.Block.Size) })
 }
@@ -411,24 +409,33 @@ func (w *watcher) machineHolders() []Holder {
 
 // explainMachine explains a request for which the whole machine had too little.
 func (w *watcher) explainMachine(e *Explanation) {
-	m := w.sim.Memory()
-	page := m.PageSize()
-	c := m.Counters()
-	free, above := c.Free*page, w.aboveReserves()
 	if w.short.op > 0 && w.short.at == e.At && e.Op > 0 {
-		e.Holders, free, above = w.short.holders, w.short.free, w.short.above
+		e.Holders, e.Funnel = w.short.holders, w.short.funnel
 		e.Notes = append(e.Notes, "figures are those when memory ran out, before the kernel killed a process for it")
 	} else {
-		e.Holders = append(e.Holders, w.machineHolders()...)
+		e.Holders, e.Funnel = append(e.Holders, w.machineHolders()...), w.machineFunnel()
 	}
-	e.Funnel = append(e.Funnel,
-		Stage{Name: "memory of the machine", Bytes: sizeOf(c.Managed * page), Needed: e.Reserve},
-		Stage{Name: "free in all", Bytes: sizeOf(free), Needed: e.Reserve},
-		Stage{Name: "above the reserves", Bytes: sizeOf(above), Needed: e.Reserve, Note: "without CMA areas, whose pages a dma-buf does not get, and what each zone keeps (min_free_kbytes, lowmem_reserve)"})
+	for i := range e.Funnel {
+		e.Funnel[i].Needed = e.Reserve
+	}
 }
 
-// aboveReserves returns the free bytes that a page of a dma-buf may be taken from
-// (zone_watermark_ok).
+// machineFunnel returns what there is of memory, and what of it a dma-buf could get.
+func (w *watcher) machineFunnel() []Stage {
+	m := w.sim.Memory()
+	c := m.Counters()
+	bytes := func(pages uint64) mem.Size { return sizeOf(pages * m.PageSize()) }
+	above := w.aboveReserves()
+	swap := min(c.Anonymous, c.Swap-c.SwapUsed)
+	return []Stage{
+		{Name: "memory of the machine", Bytes: bytes(c.Managed)},
+		{Name: "not pinned", Bytes: bytes(c.Managed - c.Kernel - c.DMABuf), Note: fmt.Sprintf("dma-bufs pin %s, the kernel has %s", bytes(c.DMABuf).Short(), bytes(c.Kernel).Short())},
+		{Name: "to be had", Bytes: bytes(above + c.PageCache + swap), Note: fmt.Sprintf("%s free above the reserves and outside of CMA, %s of files to drop, %s to swap", bytes(above).Short(), bytes(c.PageCache).Short(), bytes(swap).Short())},
+	}
+}
+
+// aboveReserves returns the free pages that a dma-buf may get: not those of CMA
+// areas, nor what a zone keeps (zone_watermark_ok; min_free_kbytes, lowmem_reserve).
 func (w *watcher) aboveReserves() uint64 {
 	m := w.sim.Memory()
 	var pages uint64
@@ -438,11 +445,11 @@ func (w *watcher) aboveReserves() uint64 {
 		if n := len(z.Reserve); n > 0 {
 			kept += z.Reserve[n-1]
 		}
-		if usable := z.Free - z.FreeCMA; usable > kept {
+		if usable := z.Free - min(z.FreeCMA, z.Free); usable > kept {
 			pages += usable - kept
 		}
 	}
-	return pages * m.PageSize()
+	return pages
 }
 
 // maxTrials is how many buffers are freed at most in trials.

@@ -386,7 +386,7 @@ func printFunnel(w io.Writer, e *explain.Explanation) {
 	}
 	asked := e.Payload.Short()
 	if e.Reserve > e.Payload {
-		asked += " asked for, " + e.Reserve.Short() + " with padding and rounding"
+		asked += ", " + e.Reserve.Short() + " with padding and rounding"
 	}
 	fmt.Fprintf(w, "  %-*s  %s\n", widest, "asked for", asked)
 }

@@ -280,7 +280,7 @@ func (l *freeList) need(book *ledger.Ledger, req allocator.Request, base uint64)
 			v.GrowPages = g.Below
 		}
 	}
-	if align, _, ok := book.FittingAlign(req); ok {
+	if align, _, ok := book.FittingAlign(req, 1); ok {
 		v.FitsAlign = align
 	}
 	v.FitsPages = uint64(sort.Search(int(min(req.Size, l.free)), func(n int) bool {
