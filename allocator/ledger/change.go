@@ -101,7 +101,8 @@ func (l *Ledger) ArenaGrowth(req allocator.Request) (Growth, bool) {
 // place, of half of what it asks for, a quarter and so on, as long as these are
 // multiples of unit, and unit in the end; false if there is none, or it asks for
 // none. The alignments of a Rule are all divided by as much; what is returned is the
-// largest of them, and the request with those. A unit of 0 means 1.
+// largest of them, and the request with those. A unit of 0 means 1. What is asked
+// for is a multiple of it.
 func (l *Ledger) FittingAlign(req allocator.Request, unit uint64) (align uint64, less allocator.Request, ok bool) {
 	unit = max(unit, 1)
 	for halvings := uint(0); aligned(&req, halvings, unit) > unit; halvings++ {

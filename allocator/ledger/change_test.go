@@ -209,12 +209,12 @@ func TestFittingAlignAgainstEach(t *testing.T) {
 	fitted := 0
 	rapid.Check(t, func(t *rapid.T) {
 		l, arena, blocks := drawState(t, 12)
-		req := allocator.Request{
-			Size:  rapid.Uint64Range(1, 20).Draw(t, "size"),
-			Align: rapid.SampledFrom([]uint64{0, 1, 2, 3, 8, 12, 32, 64, 96, 128}).Draw(t, "align"),
-		}
 		unit := rapid.SampledFrom([]uint64{0, 1, 2, 4}).Draw(t, "unit")
 		least := max(unit, 1)
+		req := allocator.Request{
+			Size:  rapid.Uint64Range(1, 20).Draw(t, "size"),
+			Align: least * rapid.SampledFrom([]uint64{0, 1, 2, 3, 8, 12, 32, 64, 96, 128}).Draw(t, "align"),
+		}
 		var want uint64
 		for align := req.Align; align > least && want == 0; {
 			if align%2 == 0 && align/2%least == 0 {

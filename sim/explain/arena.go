@@ -121,7 +121,7 @@ func (a *arena) funnel(e *Explanation) {
 	stage := func(name string, bytes uint64, where *Range, note string) {
 		e.Funnel = append(e.Funnel, Stage{Name: name, Bytes: sizeOf(bytes), Needed: needed, Where: where, Note: note})
 	}
-	stage("free in all", d.Free, nil, fmt.Sprintf("of %s, in %d holes", sizeOf(l.Capacity()).Short(), l.HoleCount()))
+	stage("free in all", d.Free, nil, fmt.Sprintf("of %s, in %s", sizeOf(l.Capacity()).Short(), plural(l.HoleCount(), "hole")))
 	stage("free in reach", d.FreeInReach, nil, fmt.Sprintf("of %s in %s", sizeOf(a.places.Size()).Short(), brief(a.places)))
 	run := a.longestRun()
 	stage("largest run in reach", d.Largest, newRange(run.Lo, run.Size()), "")

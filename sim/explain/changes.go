@@ -181,6 +181,9 @@ func (a *arena) free(e *Explanation) {
 		c.Text = fmt.Sprintf("without %s that did not need the window (%s)", plural(len(strangers.Blocks), "buffer"), sizeOf(strangers.Bytes()).Short())
 		a.add(e, c, a.without(strangers.Blocks, ledger.Growth{}), a.need)
 	}
+	if stranger := func(h Holder) bool { return !h.Needed && h.InReach > 0 }; !found && slices.ContainsFunc(e.Holders, stranger) {
+		e.Notes = append(e.Notes, "even without every buffer that did not need the window there would be no place")
+	}
 	c := Change{Kind: FreeBuffers, Bytes: sizeOf(a.way.Bytes()), Buffers: a.buffers(a.way.Blocks)}
 	c.Text = fmt.Sprintf("without %s (%s)", plural(len(a.way.Blocks), "buffer"), sizeOf(a.way.Bytes()).Short())
 	if made := a.add(e, c, a.without(a.way.Blocks, ledger.Growth{}), a.need); made != nil && !a.told() {

@@ -156,7 +156,9 @@ func (o *explainOptions) explainResult(ctx context.Context, dir string) (*explai
 	if got := explainedText(e); got != recordedText(&recorded) {
 		return nil, otherFailure(res, &recorded, got)
 	}
-	e.Variant = v.Name
+	if len(res.Variants) > 1 {
+		e.Variant = v.Name
+	}
 	return e, nil
 }
 
@@ -252,11 +254,15 @@ func (o *explainOptions) question(cfg *sim.Config) (explain.Question, error) {
 		}
 		d, ok := devices.Lookup(name)
 		if !ok {
-			names := devices.Names()
+			var own []string
 			for _, d := range cfg.Devices {
-				names = append(names, d.Name)
+				own = append(own, d.Name)
 			}
-			return q, fmt.Errorf("unknown device %q%s", name, didYouMean(name, names))
+			near := didYouMean(name, own)
+			if near == "" {
+				near = didYouMean(name, devices.Names())
+			}
+			return q, fmt.Errorf("unknown device %q%s", name, near)
 		}
 		q.Devices = append(q.Devices, d)
 	}
@@ -386,7 +392,11 @@ func printFunnel(w io.Writer, e *explain.Explanation) {
 	}
 	asked := e.Payload.Short()
 	if e.Reserve > e.Payload {
-		asked += ", " + e.Reserve.Short() + " with padding and rounding"
+		reserve := e.Reserve.Short()
+		if reserve == asked {
+			reserve = e.Reserve.String()
+		}
+		asked += ", " + reserve + " with padding and rounding"
 	}
 	fmt.Fprintf(w, "  %-*s  %s\n", widest, "asked for", asked)
 }
@@ -444,7 +454,7 @@ func printChanges(w io.Writer, e *explain.Explanation) {
 				text += fmt.Sprintf(", and %d more", more)
 			}
 		}
-		if c.Place != nil {
+		if c.Place != nil && c.Kind != explain.TellHeap && c.Kind != explain.OtherStrategy {
 			text += "; a place is at " + c.Place.Lo.String() + " then"
 		}
 		switch {

@@ -28,7 +28,7 @@ var (
 	beyondMask  = regexp.MustCompile(`^(.*?):? ?(?:swiotlb addr|DMA addr|overflow) (?:0x)?([0-9a-f]+)\+(\d+) (?:overflow \(mask|of DMA mask) ([0-9a-f]+),? bus limit ([0-9a-f]+)`)
 	hwdevMask   = regexp.MustCompile(`hwdev DMA mask = 0x([0-9a-fA-F]+), dev_addr = 0x([0-9a-fA-F]+)`)
 	iovaFailed  = regexp.MustCompile(`Allocating (\d+)-page iova for (.+?) failed`)
-	noMask      = regexp.MustCompile(`(?i)^(.*?):? ?(?:no suitable DMA (?:available|mask)|no usable DMA (?:configuration|mask)|unable to set (?:\d+-bit )?DMA mask|failed to set (?:the )?DMA mask|DMA mask not set|not a valid DMA mask|32-bit DMA not available)`)
+	noMask      = regexp.MustCompile(`(?i)^(.*?):? ?(?:no suitable DMA (?:available|mask)|no usable DMA (?:configuration|mask)|unable to set (?:\d+-bit )?DMA mask|failed to set (?:the )?DMA mask|DMA mask not set|\w+ unsupported memory larger than 4G|not a valid DMA mask|32-bit DMA not available)`)
 	mapFailed   = regexp.MustCompile(`(?i)^(.*?):? ?(?:dma_map_(?:single|page|sg)\w*(?:\(\))? failed|DMA[- ]map(?:ping)? (?:error|failed)|failed to (?:DMA[- ])?map (?:DMA )?(?:buffer|memory|sg|skb|sgl?table)|(?:unable|failed) to map .{0,30}\bfor DMA)`)
 
 	// driverFailed are what drivers say that they did not get, with the device, the
@@ -40,6 +40,7 @@ var (
 		regexp.MustCompile(`^(.*?):? ?swiotlb: coherent allocation failed(?: for device \S+)?,? size=(\d+)`),
 		regexp.MustCompile(`^(.*?):? ?dma_alloc_\w+(?:\(\))? failed()`),
 		regexp.MustCompile(`^(.*?):? ?Failed to allocate (?:memory )?for tile binning()`),
+		regexp.MustCompile(`^(.*?):? ?vmalloc: allocation failure:? (\d+) bytes`),
 		regexp.MustCompile(`^(.*?):? ?.{0,40}Failed to create \w+ buffer and dma mapping()`),
 	}
 	fromCMA    = regexp.MustCompile(`(?i)failed to allocate from CMA`)
@@ -168,7 +169,7 @@ func (s *scanner) readDriver(message, time string) bool {
 
 // mentionsFailure is a quick look whether more is worth it.
 func mentionsFailure(message string) bool {
-	for _, word := range []string{"ail", "rror", "annot", "nable", "not ", "enied", "suitable", "No ", "no "} {
+	for _, word := range []string{"ail", "rror", "annot", "nable", "not ", "enied", "suitable", "unsupported", "No ", "no "} {
 		if strings.Contains(message, word) {
 			return true
 		}

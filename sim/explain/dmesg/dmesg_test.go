@@ -190,6 +190,16 @@ func TestFormats(t *testing.T) {
 			"simple-framebuffer 9e5064000.framebuffer: swiotlb addr 0x00000009de654000+16384 overflow (mask ffffffff, bus limit 0).",
 			"dma-mask 4/-/- unreachable simple-framebuffer 9e5064000.framebuffer",
 		},
+		"an engine that reaches 4 GiB": {
+			"[  575.509593] rga: 468 518 : RGA_MMU unsupported memory larger than 4G!", "dma-mask -/-/- unreachable rga: 468 518",
+		},
+		"a log without a kernel's failure, then vmalloc": {
+			"[20761.375887] vmalloc: allocation failure: 8192000 bytes", "dma-alloc 2000/-/- unknown",
+		},
+		"a mapping that did not fit": {
+			"[  12.5] dwc3 38200000.dwc3: swiotlb buffer is full (sz: 524288 bytes), total 32768 (slots), used 4 (slots)\n[  12.6] usb 1-1: dma_map_sg failed",
+			"swiotlb 128/16382/- bounce dwc3 38200000.dwc3",
+		},
 		"an IOMMU without room": {
 			"DMAR: Allocating 256-page iova for 0000:00:02.0 failed", "iova 256/-/- iova 0000:00:02.0",
 		},
