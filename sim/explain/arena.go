@@ -209,6 +209,9 @@ func (a *arena) longestRun() mem.Range {
 
 // brief prints a set of ranges, cut if there are many.
 func brief(set mem.RangeSet) string {
+	if len(set) == 1 && set[0] == mem.Everywhere {
+		return "all addresses"
+	}
 	if len(set) <= 3 {
 		return set.String()
 	}

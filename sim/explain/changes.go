@@ -78,7 +78,10 @@ func (a *arena) changes(e *Explanation) {
 // legalPlace is for requests that had a place.
 func (a *arena) legalPlace(e *Explanation, at uint64) {
 	c := Change{Kind: OtherStrategy, Text: fmt.Sprintf("a strategy that looks everywhere: at %s a place was free and legal", mem.Addr(at))}
-	if a.told() {
+	switch {
+	case e.atMap:
+		c = Change{Kind: TellHeap, Text: fmt.Sprintf("a heap that knows, when it is asked, which device is going to map the buffer: at %s a place was free and legal", mem.Addr(at))}
+	case a.told():
 		c = Change{Kind: TellHeap, Text: fmt.Sprintf("a heap that is told what the devices reach (aware: true): at %s a place was free and legal", mem.Addr(at))}
 	}
 	a.add(e, c, a.heap.Ledger, a.need)

@@ -343,6 +343,76 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+const atMap = `
+name: mapfail
+duration: 10s
+page: 4KiB
+memory:
+  - {base: 0x0, size: 640KiB}
+  - {base: 0x100000, size: 127MiB}
+  - {base: 0x40000000, size: 4MiB}
+machine:
+  kernel: 6.12
+  kernel_memory: 8MiB
+  cma:
+    - {name: reserved, base: 0x2000000, size: 16MiB}
+heaps:
+  - {name: system, kind: system, mode: "0600"}
+  - {name: reserved, kind: cma}
+  - {name: carve, arena: [{base: 0x40000000, size: 4MiB}], allocator: last-fit}
+devices:
+  - {name: dsp, address_bits: 24}
+  - {name: vpu, reach: [{lo: 0x40000000, size: 1MiB}]}
+  - {name: single, contiguous: true}
+processes:
+  - name: player
+    program:
+      - {alloc: {heap: carve, size: 512KiB, as: a}}
+      - {attach: {of: a, device: vpu, as: at}}
+      - {map: at, may_fail: true}
+      - {alloc: {heap: system, size: 3000KiB, as: b}}
+      - {attach: {of: b, device: single, as: bt}}
+      - {map: bt, may_fail: true}
+      - {alloc: {heap: reserved, size: 1MiB, as: c}}
+      - {attach: {of: c, device: dsp, as: ct}}
+      - {map: ct, may_fail: true}
+  - name: guest
+    user: 1000
+    program:
+      - {open: {heap: system, as: h}, may_fail: true}
+`
+
+// TestAtMap explains buffers that heaps gave and devices could not map, and a heap
+// that may not be opened.
+func TestAtMap(t *testing.T) {
+	build := parse(t, atMap)
+	seen := failures(t, build)
+	var all []*explain.Explanation
+	for _, op := range seen.ops {
+		e, err := explain.Failure(context.Background(), build, op)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, e)
+	}
+	if len(all) != 4 {
+		t.Fatalf("%d requests failed", len(all))
+	}
+	carve, system, area, closed := all[0], all[1], all[2], all[3]
+	if c := change(carve, explain.TellHeap); c == nil || c.Place.Lo != 0x40000000 || !strings.Contains(carve.Verdict, "vpu cannot reach") {
+		t.Errorf("carveout: %+v", carve)
+	}
+	if system.Cause != allocator.Segments || len(system.Notes) == 0 || !strings.Contains(system.Notes[0], "at most one segment") {
+		t.Errorf("system heap: %+v", system)
+	}
+	if area.Cause != allocator.Unreachable || area.Died() != 1 || area.Funnel[1].Bytes != 0 || !strings.Contains(area.Verdict, "dsp cannot reach") {
+		t.Errorf("CMA heap: %+v", area)
+	}
+	if closed.Cause != allocator.Permission || change(closed, explain.Permit) == nil || closed.Headline() != "0s: guest wanted to open heap system" {
+		t.Errorf("closed heap: %+v", closed)
+	}
+}
+
 func ExampleFailure() {
 	sc, err := scenario.Parse("unaware.yaml", []byte(unaware))
 	if err != nil {

@@ -45,6 +45,8 @@ type Explanation struct {
 	Notes    []string `json:"notes"`
 
 	Picture *Picture `json:"-"` // of an arena or a CMA area
+
+	atMap bool // the heap had given the buffer, and a device could not map it
 }
 
 // Range is a range of addresses.

@@ -125,6 +125,7 @@ func (w *watcher) explainMap(e *Explanation, r *heap.Request, event *sim.Event) 
 	b := event.Buffer
 	e.Reserve = sizeOf(b.Block.Size)
 	e.Place = newRange(b.Block.Addr, b.Block.Size)
+	e.atMap = true
 	if p := w.paged(event.Heap); p != nil {
 		w.explainPieces(e, r, p.Extents(nil, *b))
 		return
@@ -168,7 +169,7 @@ func (w *watcher) explainPieces(e *Explanation, r *heap.Request, pieces []mem.Ra
 		if r.Plan.Contiguous {
 			limit = 1
 		}
-		e.Notes = append(e.Notes, fmt.Sprintf("the devices take at most %d segments; a heap of contiguous memory (CMA, a carveout) or an IOMMU gives one", limit))
+		e.Notes = append(e.Notes, fmt.Sprintf("the devices take at most %s; a heap of contiguous memory (CMA, a carveout) or an IOMMU gives one", plural(int(min(limit, 1<<31)), "segment")))
 	default:
 		e.Notes = append(e.Notes, "the heap is told a size alone; a CMA area or carveout inside of the devices' reach gives memory that they can use")
 	}

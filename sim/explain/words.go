@@ -46,6 +46,9 @@ func (e *Explanation) Headline() string {
 	if e.Variant != "" {
 		at = e.Variant + " at " + at
 	}
+	if e.Payload == 0 {
+		return fmt.Sprintf("%s: %s wanted to open heap %s", at, who, e.Heap)
+	}
 	return fmt.Sprintf("%s: %s asked heap %s for %s%s", at, who, e.Heap, e.Payload.Short(), devices)
 }
 
