@@ -59,6 +59,9 @@ type arena struct {
 	places  mem.RangeSet      // where its block may lie in the arena
 	way     ledger.Blame
 	wayOK   bool
+
+	strangers   ledger.Blame
+	strangersOK bool
 }
 
 // reachOf returns the places of a request in an arena.
@@ -237,9 +240,14 @@ func (a *arena) holders(e *Explanation) {
 	slices.SortStableFunc(e.Holders, func(x, y Holder) int { return cmp.Compare(y.InReach, x.InReach) })
 }
 
-// blame finds the smallest set of buffers in the way.
+// blame finds the smallest set of buffers in the way. Of sets with as many buffers,
+// one of strangers, which did not need the window, is preferred.
 func (a *arena) blame(e *Explanation) {
 	a.way, a.wayOK = a.heap.Ledger.Blame(a.need, nil)
+	a.strangers, a.strangersOK = a.heap.Ledger.Blame(a.need, func(owner int) bool { return !a.cfg.Needs(owner, a.number, a.places) })
+	if a.strangersOK && len(a.strangers.Blocks) == len(a.way.Blocks) {
+		a.way = a.strangers
+	}
 	if a.wayOK {
 		e.InTheWay = a.buffers(a.way.Blocks)
 	}

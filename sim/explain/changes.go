@@ -170,21 +170,20 @@ func unbounded(req allocator.Request) *allocator.Request {
 	return &req
 }
 
-// free adds the fewest buffers that would have to go, and the fewest of those that
-// did not need the window.
+// free adds the fewest buffers that would have to go, and, where these are more, the
+// fewest of those that did not need the window.
 func (a *arena) free(e *Explanation) {
 	if !a.wayOK {
 		e.Notes = append(e.Notes, "even an empty heap has no place for the request")
 		return
 	}
-	l := a.heap.Ledger
-	strangers, found := l.Blame(a.need, func(owner int) bool { return !a.cfg.Needs(owner, a.number, a.places) })
-	if found && !slices.Equal(strangers.Blocks, a.way.Blocks) {
+	strangers := &a.strangers
+	if a.strangersOK && len(strangers.Blocks) > len(a.way.Blocks) {
 		c := Change{Kind: FreeStrangers, Bytes: sizeOf(strangers.Bytes()), Buffers: a.buffers(strangers.Blocks)}
 		c.Text = fmt.Sprintf("without %s that did not need the window (%s)", plural(len(strangers.Blocks), "buffer"), sizeOf(strangers.Bytes()).Short())
 		a.add(e, c, a.without(strangers.Blocks, ledger.Growth{}), a.need)
 	}
-	if stranger := func(h Holder) bool { return !h.Needed && h.InReach > 0 }; !found && slices.ContainsFunc(e.Holders, stranger) {
+	if stranger := func(h Holder) bool { return !h.Needed && h.InReach > 0 }; !a.strangersOK && slices.ContainsFunc(e.Holders, stranger) {
 		e.Notes = append(e.Notes, "even without every buffer that did not need the window there would be no place")
 	}
 	c := Change{Kind: FreeBuffers, Bytes: sizeOf(a.way.Bytes()), Buffers: a.buffers(a.way.Blocks)}

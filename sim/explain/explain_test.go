@@ -198,9 +198,8 @@ func TestCedar(t *testing.T) {
 			t.Errorf("%+v", h)
 		}
 	}
-	strangers := change(e, explain.FreeStrangers)
-	if strangers == nil || len(strangers.Buffers) != 1 || strangers.Buffers[0].Owner != "camera" || strangers.Buffers[0].Needed || strangers.Buffers[0].Op == 0 {
-		t.Errorf("strangers: %+v", strangers)
+	if way := e.InTheWay; len(way) != 1 || way[0].Owner != "camera" || way[0].Needed || way[0].Op == 0 || way[0].Since.Round(time.Millisecond) != 8352*time.Millisecond {
+		t.Errorf("in the way: %+v", way)
 	}
 	again, err := explain.Failure(context.Background(), build, e.Op)
 	if err != nil {
