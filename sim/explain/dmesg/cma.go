@@ -341,6 +341,9 @@ func (l *freeList) emptiest(req allocator.Request, base uint64) (used, at uint64
 
 // readArea takes note of an area that the log says was reserved.
 func (s *scanner) readArea(line string) {
+	if !strings.Contains(line, "cma") && !strings.Contains(line, "CMA") && !strings.Contains(line, "Cma") && !strings.Contains(line, "shared-dma-pool") {
+		return
+	}
 	if m := cmaReserved.FindStringSubmatch(line); m != nil {
 		s.addArea(m[1], m[2], "")
 	} else if m := cmaPool.FindStringSubmatch(line); m != nil {

@@ -154,6 +154,12 @@ func TestFormats(t *testing.T) {
 				"[   93.2] [drm:vc4_bo_create [vc4]] *ERROR* Failed to allocate from CMA:\n[   93.2] [drm] num bos allocated: 54\n[   93.2] [drm] size bos allocated: 62520kb",
 			"cma 1024/-/- exhausted vc4-drm soc:gpu",
 		},
+		"5.10: what the driver lists, alone": {
+			"Reserved memory: created CMA memory pool at 0x000000002ac00000, size 128 MiB\n[ 4191.4] [drm:vc4_bo_create [vc4]] *ERROR* Failed to allocate from CMA:\n" +
+				"[ 4191.4] vc4-drm gpu: [drm]                            V3D: 126112kb BOs (389)\n[ 4191.4] vc4-drm gpu: [drm]                total purged BO:   1544kb BOs (7)\n" +
+				"[ 4191.5] vc4_v3d 3fc00000.v3d: Failed to allocate memory for tile binning: -12. You may need to enable CMA or give it more memory.",
+			"cma -/-/- unknown vc4_v3d 3fc00000.v3d",
+		},
 		"4.9: only what was busy, and the driver": {
 			"[25940.03] alloc_contig_range: [2f100, 2f20a) PFNs busy\n[25940.04] alloc_contig_range: [2f200, 2f30a) PFNs busy\n" +
 				"[25940.05] vc4-drm soc:gpu: failed to allocate buffer with size 1089536",
@@ -295,6 +301,14 @@ func TestPageAllocations(t *testing.T) {
 			"java invoked oom-killer: gfp_mask=0xcc0(GFP_KERNEL), order=0, oom_score_adj=0\nmemory: usage 102400kB, limit 102400kB, failcnt 12\n" +
 				"Memory cgroup out of memory: Killed process 77 (java) total-vm:900kB, anon-rss:800kB, file-rss:0kB, shmem-rss:0kB",
 			"oom-memcg 1/-/- limit java",
+		},
+		"cut before the zones": {
+			"a: page allocation failure: order:4, mode:0xcc0(GFP_KERNEL)\nMem-Info:\nactive_anon:10 inactive_anon:1\n free:5000 free_pcp:0 free_cma:0\n",
+			"page-alloc 16/5000/- unknown a",
+		},
+		"cut before the lists": {
+			"a: page allocation failure: order:4, mode:0xcc0(GFP_KERNEL)\n" + strings.Split(memInfo(plentyLow, plentyHigh), "Node 0 DMA: 100")[0],
+			"page-alloc 16/20000/- unknown a",
 		},
 		"two processors at once": {
 			"[  1.000] a: page allocation failure: order:8, mode:0xcc0(GFP_KERNEL)\n[  1.001] b: page allocation failure: order:9, mode:0xcc0(GFP_KERNEL)\n" + memInfo(plentyLow, plentyHigh),

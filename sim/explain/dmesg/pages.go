@@ -44,7 +44,7 @@ func (f *Failure) judgePages(m *memInfo) {
 	f.Pages = report
 	needed := uint64(1) << f.order
 	var free, largest, elsewhere uint64
-	passes, found := false, false
+	passes, found, cut := false, false, false
 	for _, info := range m.zones {
 		z := f.zoneReport(info, page)
 		report.Zones = append(report.Zones, z)
@@ -61,7 +61,8 @@ func (f *Failure) judgePages(m *memInfo) {
 		largest = max(largest, largestBlock(z.UsableBlocks))
 		if z.Passes {
 			passes = true
-			found = found || !info.hasLists || largestBlock(z.UsableBlocks) >= needed
+			found = found || f.order == 0 || largestBlock(z.UsableBlocks) >= needed
+			cut = cut || !info.hasLists
 		}
 	}
 	if counted, ok := m.counters["free"]; ok {
@@ -80,10 +81,10 @@ func (f *Failure) judgePages(m *memInfo) {
 	switch {
 	case f.FreePages == nil:
 		f.Cause = Unknown
-	case f.Kind == OOM && f.order == 0 && len(m.zones) == 0:
+	case free < needed, f.Kind == OOM && f.order == 0 && len(m.zones) == 0:
 		f.Cause = cause(allocator.Exhausted)
-	case free < needed:
-		f.Cause = cause(allocator.Exhausted)
+	case len(m.zones) == 0, !found && cut: // what decides is not in the log
+		f.Cause = Unknown
 	case !passes && elsewhere >= needed && elsewhere >= report.Managed/64:
 		f.Cause = cause(allocator.WindowFull)
 	case !passes:

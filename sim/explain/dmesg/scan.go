@@ -62,7 +62,8 @@ type scanner struct {
 
 	waiting  []*Failure // for a Mem-Info
 	info     *memInfo
-	infoLine int
+	infoLine int // where it began
+	infoLast int // the last line of it
 
 	busyCount uint64 // pages of the last ranges that were busy
 	busyTimes int
@@ -78,9 +79,29 @@ var (
 	memcgUsage = regexp.MustCompile(`memory: usage (\d+)kB, limit (\d+)kB`)
 )
 
+// infoWait is how many lines a Mem-Info may be interrupted for, by whether its end
+// was seen: call traces come before it.
+var infoWait = map[bool]int{false: 400, true: 20}
+
+// relevant is a quick look whether a line may begin something.
+func relevant(line string) bool {
+	for _, word := range []string{
+		"cma", "CMA", "Cma", "shared-dma-pool", "page allocation ", "oom-killer", "Mem-", "out of memory", "Killed process",
+		"dma", "DMA", "swiotlb", "iova", "PFNs busy", "number of available", "req-size", "fail", "Fail", "nable to", "annot", "denied", "unsupported",
+	} {
+		if strings.Contains(line, word) {
+			return true
+		}
+	}
+	return false
+}
+
 // feed takes a line.
 func (s *scanner) feed(raw string) {
-	if s.open == nil && s.info == nil && !strings.ContainsAny(raw, ":=@") && !mentionsFailure(raw) {
+	if s.info != nil && s.line-s.infoLast > infoWait[s.info.complete()] {
+		s.closeInfo()
+	}
+	if s.open == nil && s.info == nil && s.line-s.heldLine > nearby && !relevant(raw) {
 		return
 	}
 	message, time := clean(raw)
@@ -94,6 +115,7 @@ func (s *scanner) feed(raw string) {
 		s.readDMA(message, time),
 		s.readDriver(message, time):
 	case s.info != nil && len(s.waiting) > 0 && s.info.read(message):
+		s.infoLast = s.line
 	case strings.Contains(message, "+0x"), strings.Contains(message, "("):
 		s.readTrace(message)
 	}
@@ -279,7 +301,7 @@ func (s *scanner) readPages(message, time string) bool {
 			s.closeInfo()
 		}
 		if len(s.waiting) > 0 {
-			s.info, s.infoLine = &memInfo{}, s.line
+			s.info, s.infoLine, s.infoLast = &memInfo{}, s.line, s.line
 		}
 	case strings.Contains(message, "memory: usage "):
 		m := memcgUsage.FindStringSubmatch(message)
@@ -318,7 +340,7 @@ func (s *scanner) addPages(kind, time, process, order, mode, flags string) *Fail
 		s.waiting = append(s.waiting, f)
 	}
 	if s.info == nil { // some kernels have no heading
-		s.info, s.infoLine = &memInfo{}, s.line
+		s.info, s.infoLine, s.infoLast = &memInfo{}, s.line, s.line
 	}
 	return f
 }

@@ -167,6 +167,11 @@ func (f *Failure) causeOfCMA() {
 		f.adviseRoom()
 	case f.Cause == cause(allocator.Busy):
 		f.describeBusy()
+	case n == nil && free != nil:
+		f.say("The kernel did not print the request, only what was free: it limits the rate of the former.")
+	case a.Cut && free != nil:
+		f.say("The list of free pages is cut: what is missing of it may have held a place, or not.")
+		f.advise("the whole line of the log")
 	default:
 		f.say("The log does not show what was free: the area may have been exhausted, or fragmented, or its pages aligned badly.")
 		f.advise("Linux from 6.12 on, or CONFIG_CMA_DEBUG, prints what is free; /sys/kernel/debug/cma/ shows it at any time (CONFIG_CMA_DEBUGFS)")
