@@ -323,6 +323,32 @@ func TestPageAllocations(t *testing.T) {
 	}
 }
 
+// TestReserve: which number of lowmem_reserve counts depends on the highest zone
+// that the request may take.
+func TestReserve(t *testing.T) {
+	for name, test := range map[string]struct {
+		mode, zones string
+		want        uint64 // of zone DMA
+	}{
+		"all zones":                {"0xcc0", "DMA32 Normal", 300},
+		"up to 4 GiB":              {"0xcc4", "DMA32 Normal", 100},
+		"only the lowest":          {"0xcc1", "DMA32 Normal", 0},
+		"movable":                  {"0xcca", "DMA32 Normal", 300},
+		"32 bits, not HighMem":     {"0xcc0", "Normal HighMem", 100},
+		"32 bits, HighMem as well": {"0xcc2", "Normal HighMem", 300},
+	} {
+		t.Run(name, func(t *testing.T) {
+			log := "a: page allocation failure: order:0, mode:" + test.mode + "\nMem-Info:\nDMA free:4kB min:8kB managed:100kB\nlowmem_reserve[]: 0 100 300 300\n"
+			for zone := range strings.FieldsSeq(test.zones) {
+				log += zone + " free:4kB min:8kB managed:100kB\nlowmem_reserve[]: 0 0 0 0\n"
+			}
+			if got := read(t, log)[0].Pages.Zones[0].Reserve; got != test.want {
+				t.Errorf("%d pages, want %d", got, test.want)
+			}
+		})
+	}
+}
+
 // open opens a recording.
 func open(t testing.TB, name string) io.Reader {
 	t.Helper()

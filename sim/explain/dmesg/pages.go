@@ -2,6 +2,7 @@ package dmesg
 
 import (
 	"math/bits"
+	"slices"
 	"strings"
 
 	"dmasim/allocator"
@@ -46,7 +47,7 @@ func (f *Failure) judgePages(m *memInfo) {
 	var free, largest, elsewhere uint64
 	passes, found, cut := false, false, false
 	for _, info := range m.zones {
-		z := f.zoneReport(info, page)
+		z := f.zoneReport(info, page, m.zones)
 		report.Zones = append(report.Zones, z)
 		free += z.Free
 		report.FreeCMA += info.figures["free_cma"] / page
@@ -107,7 +108,7 @@ func listed(zones []*zoneInfo) bool {
 
 // zoneReport judges a zone as the request meets it (zone_watermark_ok,
 // __zone_watermark_unusable_free).
-func (f *Failure) zoneReport(info *zoneInfo, page uint64) ZoneReport {
+func (f *Failure) zoneReport(info *zoneInfo, page uint64, zones []*zoneInfo) ZoneReport {
 	kB := func(name string) uint64 { return info.figures[name] / page }
 	z := ZoneReport{
 		Node: info.node, Name: info.name, InReach: zoneOrder[info.name] <= highestZone(f.mode),
@@ -125,11 +126,7 @@ func (f *Failure) zoneReport(info *zoneInfo, page uint64) ZoneReport {
 	if f.mode&gfpHigh == 0 {
 		z.Usable -= min(z.Usable, kB("reserved_highatomic"))
 	}
-	if zoneOrder[info.name] < highestZone(f.mode) {
-		for _, n := range info.reserve {
-			z.Reserve = max(z.Reserve, n)
-		}
-	}
+	z.Reserve = f.reserve(info, zones)
 	for _, b := range info.blocks {
 		order := bits.TrailingZeros64(b.kB / page)
 		if b.kB < page || order > maxBlocks {
@@ -145,6 +142,29 @@ func (f *Failure) zoneReport(info *zoneInfo, page uint64) ZoneReport {
 	}
 	z.Passes = z.InReach && z.Usable >= z.Min+z.Reserve+1<<f.order
 	return z
+}
+
+// reserve returns what a zone keeps from a request that might be served by higher
+// ones (lowmem_reserve). The row has a number for each zone that the kernel was
+// built with, empty ones included, by the highest that a request may take; those of
+// no zone that exists are as large as the last.
+func (f *Failure) reserve(info *zoneInfo, zones []*zoneInfo) uint64 {
+	highest := highestZone(f.mode)
+	if zoneOrder[info.name] >= highest || len(info.reserve) == 0 {
+		return 0
+	}
+	has := func(name string) bool {
+		return slices.ContainsFunc(zones, func(z *zoneInfo) bool { return z.name == name })
+	}
+	low := 0 // zones below the highest
+	if has("DMA") {
+		low++
+	}
+	belowHighMem := highest == zoneOrder["Normal"] && has("HighMem") // without a DMA32 zone
+	if (highest == zoneOrder["DMA32"] || belowHighMem) && low < len(info.reserve) {
+		return info.reserve[low]
+	}
+	return slices.Max(info.reserve)
 }
 
 // mayTake says whether blocks of these migrate types are for the request
