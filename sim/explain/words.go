@@ -81,5 +81,10 @@ func (b *Buffer) String() string {
 // String prints the range as [lo, hi).
 func (r *Range) String() string { return mem.Range{Lo: uint64(r.Lo), Hi: uint64(r.Hi)}.String() }
 
-// Clock prints a time, to the millisecond.
-func Clock(d time.Duration) string { return d.Round(time.Millisecond).String() }
+// Clock prints a time to the millisecond, one below a second to the microsecond.
+func Clock(d time.Duration) string {
+	if d < time.Second {
+		return d.Round(time.Microsecond).String()
+	}
+	return d.Round(time.Millisecond).String()
+}
