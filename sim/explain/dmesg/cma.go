@@ -43,6 +43,9 @@ type freeList struct {
 	text           []byte
 
 	runs       []Run
+	count      int    // of runs, and what they are together and at most
+	sum        uint64 // pages
+	largest    uint64
 	free       uint64
 	total      uint64
 	summed     bool // its end was read
@@ -107,7 +110,15 @@ func (l *freeList) parse() {
 	if l.positioned { // what has none is cut
 		l.runs = slices.DeleteFunc(l.runs, func(r Run) bool { return r.At < 0 })
 	}
+	l.count = len(l.runs)
+	for _, r := range l.runs {
+		l.sum += r.Pages
+		l.largest = max(l.largest, r.Pages)
+	}
 }
+
+// forget drops the runs and keeps what they are together.
+func (l *freeList) forget() { l.runs, l.positioned = nil, false }
 
 // scale turns positions from bits into pages. An area has a bit for 2^k pages,
 // while its runs are printed in pages at the position of their first bit: k is the
@@ -159,7 +170,7 @@ func (f *Failure) judgeCMA(l *freeList) {
 	switch {
 	case a.TotalPages != nil && n > *a.TotalPages:
 		f.Cause = cause(allocator.Exhausted)
-	case l == nil || !l.summed && len(l.runs) == 0:
+	case l == nil || !l.summed && l.count == 0:
 		f.judgeBlind()
 	case !l.positioned || a.Cut || n == 0:
 		f.judgeLengths()
@@ -171,18 +182,13 @@ func (f *Failure) judgeCMA(l *freeList) {
 // describeArea fills in what a list says of the area.
 func (f *Failure) describeArea(l *freeList) {
 	a := f.Area
-	var sum, largest uint64
-	for _, r := range l.runs {
-		sum += r.Pages
-		largest = max(largest, r.Pages)
-	}
 	if l.positioned {
 		l.scale()
 	}
-	a.Cut = !l.summed || sum != l.free
-	a.Free = l.runs
-	f.LargestRunPages = pages(largest)
-	f.FreePages = pages(sum)
+	a.Cut = !l.summed || l.sum != l.free
+	a.Free, a.Runs = l.runs, l.count
+	f.LargestRunPages = pages(l.largest)
+	f.FreePages = pages(l.sum)
 	if l.summed {
 		f.FreePages, a.TotalPages = pages(l.free), pages(l.total)
 	}
@@ -252,15 +258,19 @@ func (f *Failure) basePage() uint64 {
 }
 
 // ledger makes one of the area in which every used run is a block.
-func (l *freeList) ledger(base uint64) *ledger.Ledger {
-	free := make([]mem.Range, len(l.runs))
-	for i, r := range l.runs {
-		free[i] = mem.Range{Lo: base + uint64(r.At), Hi: base + uint64(r.At) + r.Pages}
+func (l *freeList) ledger(base uint64) *ledger.Ledger { return l.changed(base, mem.Range{}, 0) }
+
+// changed is the ledger of the area with some pages given back, and more pages at
+// its end.
+func (l *freeList) changed(base uint64, vacated mem.Range, more uint64) *ledger.Ledger {
+	free := []mem.Range{vacated, {Lo: base + l.total, Hi: base + l.total + more}}
+	for _, r := range l.runs {
+		free = append(free, mem.Range{Lo: base + uint64(r.At), Hi: base + uint64(r.At) + r.Pages})
 	}
 	if l.ranges > 0 { // nobody knows where they end
 		return ledger.New(free, 1)
 	}
-	area := mem.Range{Lo: base, Hi: base + l.total}
+	area := mem.Range{Lo: base, Hi: base + l.total + more}
 	book := ledger.New(mem.RangeSet{area}, 1)
 	for _, used := range mem.NewRangeSet(area).Subtract(mem.NewRangeSet(free...)) {
 		book.Alloc(allocator.Block{Addr: used.Lo, Size: used.Size()}, used.Size(), 0)
@@ -271,14 +281,12 @@ func (l *freeList) ledger(base uint64) *ledger.Ledger {
 // need finds the smallest changes that would have let the request succeed.
 func (l *freeList) need(book *ledger.Ledger, req allocator.Request, base uint64) *Vacancy {
 	v := &Vacancy{}
-	if used, at, ok := l.emptiest(req, base); ok {
+	fits := func(state *ledger.Ledger) bool { return state.Diagnose(req).Cause == allocator.Policy }
+	if used, at, ok := l.emptiest(req, base); ok && fits(l.changed(base, mem.Range{Lo: at, Hi: at + req.Size}, 0)) {
 		v.VacatePages, v.VacateAt = used, at-base
 	}
-	if g, ok := book.ArenaGrowth(req); ok {
+	if g, ok := book.ArenaGrowth(req); ok && g.Above > 0 && fits(l.changed(base, mem.Range{}, g.Above)) {
 		v.GrowPages = g.Above
-		if g.Above == 0 || g.Below > 0 && g.Below < g.Above {
-			v.GrowPages = g.Below
-		}
 	}
 	if align, _, ok := book.FittingAlign(req, 1); ok {
 		v.FitsAlign = align

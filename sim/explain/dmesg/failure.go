@@ -67,7 +67,6 @@ type Failure struct {
 	killed         *Killed
 	busyRanges     int
 	seconds        float64
-	snapshot       *memInfo
 }
 
 // Area is the state of a CMA area.
@@ -75,8 +74,9 @@ type Area struct {
 	Name       string  `json:"name,omitempty"`
 	TotalPages *uint64 `json:"total_pages"`
 	AlignPages uint64  `json:"align_pages"` // the start must be a multiple
+	Runs       int     `json:"free_runs"`   // how many
 	// Free are the free runs by position, in pages from the start of the area;
-	// nil where the log does not give them.
+	// nil where the log does not give them, or has too many of them.
 	Free []Run `json:"free,omitempty"`
 	// Cut says that the list ended before its sum did.
 	Cut  bool      `json:"cut,omitempty"`

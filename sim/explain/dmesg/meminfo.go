@@ -2,6 +2,7 @@ package dmesg
 
 import (
 	"regexp"
+	"slices"
 	"strings"
 )
 
@@ -65,6 +66,9 @@ var pageCounters = []string{
 	"free", "free_pcp", "free_cma",
 }
 
+// zoneFigures are what is of use of a zone.
+var zoneFigures = []string{"free", "min", "managed", "reserved_highatomic", "free_cma", "kernel_stack"}
+
 // read takes from a line what belongs to the report. It returns whether it was
 // anything.
 func (m *memInfo) read(line string) bool {
@@ -113,7 +117,7 @@ func (m *memInfo) readZone(line string) {
 	}
 	m.last = z
 	for _, f := range kiloFigure.FindAllStringSubmatch(line, 64) {
-		if kB, ok := number(f[2]); ok {
+		if kB, ok := number(f[2]); ok && slices.Contains(zoneFigures, f[1]) {
 			z.figures[f[1]] = kB
 		}
 	}

@@ -41,7 +41,7 @@ func highestZone(mode uint64) int {
 func (f *Failure) judgePages(m *memInfo) {
 	page := m.pageSize()
 	f.PageBytes = page << 10
-	report := &Memory{Order: f.order, Flags: f.flags, Killed: f.killed, Zones: []ZoneReport{}}
+	report := &Memory{Order: f.order, Flags: f.flags, Zones: []ZoneReport{}}
 	f.Pages = report
 	needed := uint64(1) << f.order
 	var free, largest, elsewhere uint64

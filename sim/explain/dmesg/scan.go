@@ -13,7 +13,8 @@ import (
 // Bounds of what is kept of a log.
 const (
 	maxFailures = 10_000
-	maxText     = 120 // of names
+	maxKept     = 1 << 18 // runs of lists, and zones of reports
+	maxText     = 120     // of names
 	// nearby is how many lines apart the messages of one failure may be.
 	nearby = 12
 	// listWait is how many lines a list of free pages may be interrupted for.
@@ -51,6 +52,9 @@ type scanner struct {
 	line     int
 	failures []*Failure
 	dropped  int
+
+	// How much was kept of lists and reports.
+	runs, zones, unlogged int
 
 	areas     []knownArea
 	cmaTotal  uint64 // bytes, of /proc/meminfo
@@ -240,11 +244,14 @@ func (s *scanner) closeList() {
 		return
 	}
 	l.parse()
-	if !l.summed && len(l.runs) == 0 {
+	if !l.summed && l.count == 0 {
 		return
 	}
+	if s.runs += l.count; s.runs > maxKept {
+		l.forget()
+	}
 	if f == nil {
-		s.unlogged(l)
+		s.addUnlogged(l)
 		return
 	}
 	if s.lists == nil {
@@ -253,20 +260,20 @@ func (s *scanner) closeList() {
 	s.lists[f] = l
 }
 
-// unlogged takes note of a list without a request before it.
-func (s *scanner) unlogged(l *freeList) {
-	var largest, sum uint64
-	for _, r := range l.runs {
-		largest, sum = max(largest, r.Pages), sum+r.Pages
-	}
+// addUnlogged takes note of a list without a request before it.
+func (s *scanner) addUnlogged(l *freeList) {
+	free := l.sum
 	if l.summed {
-		sum = l.free
+		free = l.free
 	}
 	for i := len(s.failures) - 1; i >= 0; i-- {
 		if f := s.failures[i]; f.Kind == CMA {
-			if len(f.Unlogged) < maxFailures {
-				f.Unlogged = append(f.Unlogged, Unlogged{Line: l.line, FreePages: sum, LargestRunPages: largest})
+			if s.unlogged == maxFailures {
+				s.dropped++
+				return
 			}
+			s.unlogged++
+			f.Unlogged = append(f.Unlogged, Unlogged{Line: l.line, FreePages: free, LargestRunPages: l.largest})
 			return
 		}
 	}
@@ -364,7 +371,10 @@ func (s *scanner) closeInfo() {
 		case f.Line > s.infoLine:
 			later = append(later, f)
 		case i == newest, s.waiting[newest].seconds-f.seconds < 1 && f.seconds > 0:
-			f.snapshot = info
+			f.judgePages(info)
+			if s.zones += len(info.zones); s.zones > maxKept {
+				f.Pages.Zones = []ZoneReport{}
+			}
 		}
 	}
 	s.waiting = later
@@ -380,7 +390,7 @@ func (s *scanner) readKill(message, time string) {
 			break
 		}
 	}
-	if f == nil || f.killed != nil || memcg && f.Kind == OOM && (f.snapshot != nil || s.info != nil && !s.info.empty()) {
+	if f == nil || f.killed != nil || memcg && f.Kind == OOM && (f.Pages != nil || s.info != nil && !s.info.empty()) {
 		kind := OOM
 		if memcg {
 			kind = MemcgOOM
@@ -425,14 +435,13 @@ func (s *scanner) judge(f *Failure) {
 		s.identify(f, l)
 		f.judgeCMA(l)
 	case PageAlloc, OOM:
-		if f.snapshot != nil {
-			f.judgePages(f.snapshot)
-		} else if f.killed != nil || f.Process != "" {
-			f.Pages = &Memory{Order: f.order, Flags: f.flags, Killed: f.killed, Zones: []ZoneReport{}}
+		if f.Pages == nil {
+			f.Pages = &Memory{Order: f.order, Flags: f.flags, Zones: []ZoneReport{}}
 			if f.Kind == OOM {
 				f.Cause = cause(exhausted)
 			}
 		}
+		f.Pages.Killed = f.killed
 	case MemcgOOM:
 		f.Pages = &Memory{Order: f.order, Flags: f.flags, Killed: f.killed, Zones: []ZoneReport{}}
 		f.Cause = cause(limit)

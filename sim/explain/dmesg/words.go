@@ -132,7 +132,7 @@ func (f *Failure) describeCMA() {
 		if a.Cut {
 			cut = "; the list of them is cut"
 		}
-		f.say("Free: %s in %d runs, the longest of %s%s.", f.size(*f.FreePages), len(a.Free), f.size(*f.LargestRunPages), cut)
+		f.say("Free: %s in %d runs, the longest of %s%s.", f.size(*f.FreePages), a.Runs, f.size(*f.LargestRunPages), cut)
 	}
 	for _, h := range f.Objects {
 		f.say("The driver listed %d buffers (%s) with %s together.", h.Buffers, h.What, h.Bytes.Short())
