@@ -10,6 +10,7 @@ import (
 
 	"dmasim/mem"
 	"dmasim/sim/explain"
+	"dmasim/sim/explain/dmesg"
 )
 
 const (
@@ -30,10 +31,14 @@ func Window(e *explain.Explanation) (Figure, bool) {
 	if p == nil || len(p.Arena) == 0 {
 		return Figure{}, false
 	}
+	return drawWindow("window", fmt.Sprintf("%s (cause: %s)", e.Headline(), e.Cause), "the heap", p), true
+}
+
+// drawWindow draws a picture of what is called whole.
+func drawWindow(name, title, whole string, p *explain.Picture) Figure {
 	owners := ownersBySize(p)
-	strips := windowStrips(p)
-	title := fmt.Sprintf("%s (cause: %s)", e.Headline(), e.Cause)
-	return newFigure("window", title, body{
+	strips := windowStrips(p, whole)
+	return newFigure(name, title, body{
 		width: pageWidth, height: vg.Length(len(strips))*stripPitch + 2, legend: windowLegend(p, owners),
 		draw: func(c draw.Canvas) {
 			for i, s := range strips {
@@ -41,7 +46,7 @@ func Window(e *explain.Explanation) (Figure, bool) {
 				s.draw(draw.Crop(c, stripInset, -stripInset, 0, -top), p, owners)
 			}
 		},
-	}), true
+	})
 }
 
 // ownersBySize returns who holds memory of the picture, the largest first.
@@ -102,10 +107,10 @@ type strip struct {
 
 // windowStrips are those of a picture: the second only where the devices reach a
 // part, the third only where a place is known.
-func windowStrips(p *explain.Picture) []strip {
+func windowStrips(p *explain.Picture, whole string) []strip {
 	hull := p.Arena.Hull()
 	reach := p.Reach.Hull()
-	strips := []strip{{name: "the heap, " + mem.Size(hull.Size()).Short(), of: hull, inner: true}}
+	strips := []strip{{name: whole + ", " + mem.Size(hull.Size()).Short(), of: hull, inner: true}}
 	if !reach.Empty() && reach != hull {
 		strips = append(strips, strip{name: "in reach, " + mem.Size(reach.Size()).Short(), of: reach})
 	}
@@ -114,7 +119,7 @@ func windowStrips(p *explain.Picture) []strip {
 	}
 	around := mem.Range{Lo: p.Spot.Lo - min(p.Spot.Size()/2, p.Spot.Lo-min(hull.Lo, p.Spot.Lo)), Hi: min(p.Spot.Hi+p.Spot.Size()/2, hull.Hi)}
 	if around.Size() < reach.Size() {
-		strips = append(strips, strip{name: "where the fewest buffers stand in the way", of: around, spot: true})
+		strips = append(strips, strip{name: "where the least stands in the way", of: around, spot: true})
 	} else {
 		strips[len(strips)-1].spot = true
 	}
@@ -254,4 +259,45 @@ func (s strip) bracket(c draw.Canvas, box vg.Rectangle, r mem.Range, name string
 	left := c.Min.X + style.Width(s.name) + 8 + half
 	x := max(left, min((part.Min.X+part.Max.X)/2, c.Max.X-half))
 	c.FillText(style, vg.Point{X: x, Y: box.Max.Y + bracketRoom + style.FontExtents().Descent}, name)
+}
+
+// LoggedArea draws the CMA area of a failure in a kernel log, likewise: its used
+// pages, the longest free run, and the place where the fewest pages are used. It
+// returns false if the log does not say where the free pages are.
+func LoggedArea(f *dmesg.Failure) (Figure, bool) {
+	a := f.Area
+	if a == nil || a.TotalPages == nil || a.Cut || a.Free == nil || a.Bar(1) == "" {
+		return Figure{}, false
+	}
+	var base uint64
+	if a.Base != nil {
+		base = uint64(*a.Base)
+	}
+	area := mem.Range{Lo: base, Hi: base + *a.TotalPages*f.PageBytes}
+	p := &explain.Picture{Arena: mem.RangeSet{area}, Reach: mem.RangeSet{area}, Owners: []string{"used"}}
+	var free []mem.Range
+	for _, r := range a.Free {
+		run := mem.Range{Lo: base + uint64(r.At)*f.PageBytes, Hi: base + (uint64(r.At)+r.Pages)*f.PageBytes}
+		if free = append(free, run); run.Size() > p.Run.Size() {
+			p.Run = run
+		}
+	}
+	title := fmt.Sprintf("CMA area %s", a.Name)
+	if f.RequestedPages != nil {
+		p.Asked = *f.RequestedPages * f.PageBytes
+		title += fmt.Sprintf(", asked for %s (cause: %s)", mem.Size(p.Asked).Short(), f.Cause)
+		if n := a.Need; n != nil && n.VacatePages > 0 {
+			lo := base + n.VacateAt*f.PageBytes
+			p.Spot = mem.Range{Lo: lo, Hi: lo + p.Asked}
+		}
+	}
+	used := mem.RangeSet{area}.Subtract(mem.NewRangeSet(free...))
+	spot := mem.NewRangeSet(p.Spot)
+	for _, r := range used.Subtract(spot) {
+		p.Blocks = append(p.Blocks, explain.Block{Range: r})
+	}
+	for _, r := range used.Intersect(spot) {
+		p.Blocks = append(p.Blocks, explain.Block{Range: r, InTheWay: true})
+	}
+	return drawWindow("area", title, "the area", p), true
 }

@@ -12,6 +12,7 @@ import (
 
 	"dmasim/sim"
 	"dmasim/sim/explain"
+	"dmasim/sim/explain/dmesg"
 	"dmasim/sim/report"
 	"dmasim/sim/scenario"
 )
@@ -85,5 +86,30 @@ func TestWindowOfPages(t *testing.T) {
 	e := explained(t, "pin-all-ram", explain.Question{At: 10 * time.Second, Payload: 1 << 20})
 	if _, ok := report.Window(e); ok {
 		t.Error("there is something to draw")
+	}
+}
+
+// TestLoggedArea draws the area of a kernel log that says where it is free.
+func TestLoggedArea(t *testing.T) {
+	const failed = "cma: __cma_alloc: reserved: alloc failed, req-size: 300 pages, ret: -12\n"
+	log, err := dmesg.Read(strings.NewReader(failed + "cma: number of available pages: 16@80+144@112+256@512=> 416 free of 1024 total pages\n" + failed))
+	if err != nil {
+		t.Fatal(err)
+	}
+	figure, ok := report.LoggedArea(&log.Failures[0])
+	if !ok {
+		t.Fatal("there is nothing to draw")
+	}
+	var vector bytes.Buffer
+	if err := figure.WriteSVG(&vector); err != nil {
+		t.Fatal(err)
+	}
+	for _, text := range []string{"CMA area reserved, asked for 1.17MiB (cause: fragmented)", "the area, 4MiB", "longest free run, 1MiB", "in the way"} {
+		if !strings.Contains(vector.String(), text) {
+			t.Errorf("the drawing does not say %q", text)
+		}
+	}
+	if _, ok := report.LoggedArea(&log.Failures[1]); ok {
+		t.Error("drawn without a list of free pages")
 	}
 }

@@ -86,8 +86,8 @@ the scenario or of the catalogue.
 func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 	flags := cmd.Flags()
 	whatIf := flags.Changed("at") || flags.Changed("size") || flags.Changed("device") || flags.Changed("heap") || flags.Changed("align")
-	if ext := filepath.Ext(o.picture); o.picture != "" && ext != ".png" && ext != ".svg" {
-		return fmt.Errorf("--picture %s: want a name that ends in .png or .svg", o.picture)
+	if err := checkPicture(o.picture); err != nil {
+		return err
 	}
 	var e *explain.Explanation
 	var err error
@@ -310,22 +310,36 @@ func (o *explainOptions) draw(e *explain.Explanation) (bool, error) {
 	if !ok {
 		return false, nil
 	}
+	return true, writeFigure(o.picture, &figure)
+}
+
+// checkPicture refuses names of pictures that do not say what they are.
+func checkPicture(path string) error {
+	if ext := filepath.Ext(path); path != "" && ext != ".png" && ext != ".svg" {
+		return fmt.Errorf("--picture %s: want a name that ends in .png or .svg", path)
+	}
+	return nil
+}
+
+// writeFigure writes a figure, as its name ends, under another name and renames
+// it, so that it is never there in part.
+func writeFigure(path string, figure *report.Figure) error {
 	write := figure.WritePNG
-	if filepath.Ext(o.picture) == ".svg" {
+	if filepath.Ext(path) == ".svg" {
 		write = figure.WriteSVG
 	}
-	f, err := os.CreateTemp(filepath.Dir(o.picture), "."+filepath.Base(o.picture)+".tmp-*")
+	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
 	if err != nil {
-		return false, err
+		return err
 	}
 	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
 	if err == nil {
-		err = os.Rename(f.Name(), o.picture)
+		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
 		os.Remove(f.Name())
 	}
-	return err == nil, err
+	return err
 }
 
 // printExplanation writes an explanation for people.

@@ -8,10 +8,12 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmasim/sim/explain/dmesg"
+	"dmasim/sim/report"
 )
 
 func newExplainDmesgCommand() *cobra.Command {
 	var asJSON, all bool
+	var picture string
 	cmd := &cobra.Command{
 		Use:   "dmesg FILE | -",
 		Short: "Say why allocations failed on a real machine, from its kernel log",
@@ -33,9 +35,17 @@ The exit status is 1 if the log holds no failure.`,
   dmasim explain dmesg bug-report.txt --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPicture(picture); err != nil {
+				return err
+			}
 			log, err := readLog(cmd, args[0])
 			if err != nil {
 				return err
+			}
+			if picture != "" {
+				if err := drawLog(cmd, log, picture); err != nil {
+					return err
+				}
 			}
 			if log.Dropped > 0 {
 				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: %d failures beyond the first %d are left out\n", log.Dropped, len(log.Failures))
@@ -52,8 +62,20 @@ The exit status is 1 if the log holds no failure.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the failures as JSON")
+	cmd.Flags().StringVar(&picture, "picture", "", "draw the first CMA area that the log describes to this file, .png or .svg")
 	cmd.Flags().BoolVar(&all, "all", false, "tell every failure, also those like the one before")
 	return cmd
+}
+
+// drawLog draws the first area of which the log says where it is free.
+func drawLog(cmd *cobra.Command, log *dmesg.Log, path string) error {
+	for i := range log.Failures {
+		if figure, ok := report.LoggedArea(&log.Failures[i]); ok {
+			return writeFigure(path, &figure)
+		}
+	}
+	fmt.Fprintln(cmd.ErrOrStderr(), "dmasim: there is nothing to draw: the log does not say where an area was free")
+	return nil
 }
 
 func readLog(cmd *cobra.Command, name string) (*dmesg.Log, error) {
