@@ -213,7 +213,10 @@ func (s *Simulation) execute(index int32, step *program.Step) bool {
 			if p.resumed {
 				return s.kernel.FirstPending(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
 			}
-			pending, _, errno := s.kernel.BeginCPUAccess(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
+			pending, synced, errno := s.kernel.BeginCPUAccess(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
+			if synced.Lost {
+				s.lostWrite(p, step.Of)
+			}
 			return pending, errno
 		})
 	case program.EndCPUAccess:
@@ -526,11 +529,15 @@ func (s *Simulation) accessCPU(p *process, step *program.Step) bool {
 	}
 	if step.Verb == program.Write {
 		s.kernel.CPUWrite(id)
+		s.wrote(slot, p.name)
 		return true
 	}
-	if s.kernel.CPURead(id) {
-		report.Kind = StaleRead
+	switch report.Kind = StaleRead; s.kernel.CPURead(id) {
+	case dmabuf.StaleCaches:
 		report.Detail = "a device wrote, and no begin_cpu_access came between"
+		s.incident(report)
+	case dmabuf.StaleMemory:
+		report.Detail = s.staleMemory(slot)
 		s.incident(report)
 	}
 	return true

@@ -47,6 +47,7 @@ type Simulation struct {
 	processTable
 	dma
 	frames
+	via *translation // nil where devices address memory as it lies
 }
 
 // live is a buffer in a slot.
@@ -266,7 +267,7 @@ func (s *Simulation) do(in *input) (allocator.Cause, error) {
 		in.names.set(op.Buffer, unknownName)
 		return allocator.None, nil
 	default:
-		return allocator.None, s.free(entry - firstSlot)
+		return allocator.None, s.depart(entry - firstSlot)
 	}
 }
 
@@ -275,12 +276,7 @@ func (s *Simulation) happen(d due) error {
 	var err error
 	switch d.what {
 	case departure:
-		if s.kernel != nil && s.uses[d.index].shared {
-			s.closeShare(d.index)
-			err = s.reap()
-		} else {
-			err = s.free(d.index)
-		}
+		err = s.depart(d.index)
 	case wakeProcess:
 		err = s.wake(d.index, d.turn)
 	case transferEnd:
@@ -293,6 +289,8 @@ func (s *Simulation) happen(d due) error {
 		s.working[d.index] = false
 		err = s.pages[d.index].Work(s.now)
 		s.putOff(int32(d.index))
+	case iommuFlush, iommuTrim:
+		s.iommuWork(d.what, d.index)
 	}
 	return errors.Join(err, s.broken)
 }
@@ -315,6 +313,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	client := &s.cfg.Clients[number]
 	request := heap.Request{
 		Owner: number, Plan: client.Plan, Placement: client.Placement, Payload: op.Size, Align: op.Align, Limit: op.Limit,
+		MapsLater: s.mapsLater(number),
 	}
 	slot, diagnosis := s.place(int32(client.Heap), &request)
 	if cause := diagnosis.Cause; cause != allocator.None {
@@ -336,10 +335,23 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
-	if len(client.Transfers) > 0 {
+	if len(client.Transfers) > 0 || request.MapsLater {
 		s.openShare(slot, number)
 	}
 	return allocator.None, s.broken
+}
+
+// depart ends a source's use of a buffer.
+func (s *Simulation) depart(slot uint32) error {
+	if s.kernel == nil || !s.uses[slot].shared {
+		return s.free(slot)
+	}
+	if b := &s.buffers[slot]; b.input >= 0 { // transfers may keep it, its name is free
+		s.inputs[b.input].names.set(b.name, unknownName)
+		b.input = -1
+	}
+	s.closeShare(slot)
+	return s.reap()
 }
 
 // place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
@@ -448,6 +460,9 @@ func (s *Simulation) check() error {
 	}
 	if s.kernel != nil {
 		if err := s.checkTransfers(); err != nil {
+			return err
+		}
+		if err := s.checkTranslation(); err != nil {
 			return err
 		}
 		return s.kernel.Check()

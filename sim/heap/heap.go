@@ -75,6 +75,9 @@ type Request struct {
 	// its strategy: the address is a multiple of Align, and the block ends at most
 	// Limit bytes behind the start of the arena. 0: anything will do.
 	Align, Limit uint64
+	// MapsLater: whether the devices can use the place is found out when they map
+	// the buffer, and not here.
+	MapsLater bool
 }
 
 // Alloc places a buffer and describes it in b. The cause is allocator.None where
@@ -168,7 +171,7 @@ func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block)
 	if r.Limit != 0 && h.honours&allocator.HonoursWindow == 0 && block.Addr+req.Size > req.Hi {
 		return false
 	}
-	return (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
+	return r.MapsLater || (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
 }
 
 // diagnose says why req failed. Starts off the granule are no places.

@@ -186,6 +186,7 @@ func fill(ctx context.Context, dir string, r *Result, extra []File) error {
 		{"failures.csv", func(w io.Writer) error { return writeFailures(w, r.Variants) }},
 		{"map.csv", func(w io.Writer) error { return writeMaps(w, r.Variants) }},
 		{"memory.csv", func(w io.Writer) error { return writeMemory(w, r.Variants) }},
+		{"spaces.csv", func(w io.Writer) error { return writeSpaces(w, r.Variants) }},
 		{"incidents.csv", func(w io.Writer) error { return writeIncidents(w, r.Variants) }},
 	}
 	hashes := make(map[string]string, len(files)+len(extra))

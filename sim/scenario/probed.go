@@ -40,6 +40,7 @@ func FromProbe(r *probe.Report, proc string) ([]byte, error) {
 		}
 		s.Machine.CMA = append(s.Machine.CMA, CMAArea{Name: nameLike(a.Name), Range: Range{a.Base, a.Size}})
 	}
+	s.Machine.Swiotlb = swiotlbLike(r, note)
 	for _, h := range r.Heaps {
 		mode, err := strconv.ParseUint(h.Mode, 8, 16)
 		if err != nil {
