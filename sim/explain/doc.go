@@ -24,5 +24,6 @@
 //
 // Changes are tried at the moment of the failure: had a buffer never been there,
 // others would lie elsewhere. Of the causes at map, the place that the heap chose
-// is judged.
+// is judged; where an IOMMU or bounce buffers ran out there are figures, and no
+// changes. A what-if is judged as if its devices addressed memory directly.
 package explain

@@ -368,6 +368,19 @@ func TestLimits(t *testing.T) {
 	}
 }
 
+// TestTranslation: addresses of an IOMMU and bounce buffers run out beside plenty of
+// memory.
+func TestTranslation(t *testing.T) {
+	e := first(t, embedded(t, "iova-exhausted", "lazy"), allocator.IOVA)
+	if e.Died() != 1 || e.Funnel[0].Bytes != 8*mem.MiB || e.Funnel[1].Bytes != mem.MiB || !strings.Contains(e.Notes[0], "24MiB of addresses were unmapped and waited for a flush") {
+		t.Errorf("%+v %v", e.Funnel, e.Notes)
+	}
+	e = first(t, embedded(t, "bounce-exhausted", "fresh"), allocator.Bounce)
+	if e.Died() != 1 || e.Funnel[0].Bytes != 64*mem.MiB || e.Funnel[1].Bytes != 256*mem.KiB {
+		t.Errorf("%+v", e.Funnel)
+	}
+}
+
 const atMap = `
 name: mapfail
 duration: 10s

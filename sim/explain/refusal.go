@@ -126,6 +126,10 @@ func (w *watcher) explainMap(e *Explanation, r *heap.Request, event *sim.Event) 
 	e.Reserve = sizeOf(b.Block.Size)
 	e.Place = newRange(b.Block.Addr, b.Block.Size)
 	e.atMap = true
+	if e.Cause == allocator.IOVA || e.Cause == allocator.Bounce {
+		w.explainTranslation(e, event)
+		return
+	}
 	if p := w.paged(event.Heap); p != nil {
 		w.explainPieces(e, r, p.Extents(nil, *b))
 		return
@@ -173,4 +177,25 @@ func (w *watcher) explainPieces(e *Explanation, r *heap.Request, pieces []mem.Ra
 	default:
 		e.Notes = append(e.Notes, "the heap is told a size alone; a CMA area or carveout inside of the devices' reach gives memory that they can use")
 	}
+}
+
+// explainTranslation is for buffers that lie where an IOMMU or bounce buffers would
+// have had to help, and could not.
+func (w *watcher) explainTranslation(e *Explanation, event *sim.Event) {
+	d := event.Diagnosis
+	needed := sizeOf(d.Size)
+	if e.Cause == allocator.IOVA {
+		e.Funnel = append(e.Funnel,
+			Stage{Name: "free I/O addresses", Bytes: sizeOf(d.Free), Needed: needed, Note: "of the devices behind the IOMMU together"},
+			Stage{Name: "longest run of them", Bytes: sizeOf(d.Largest), Needed: needed, Note: "one run takes the whole buffer"})
+		if d.Waiting > 0 {
+			e.Notes = append(e.Notes, fmt.Sprintf("%s of addresses were unmapped and waited for a flush; with strict unmapping (iommu.strict=1) they would have been free", sizeOf(d.Waiting).Short()))
+		}
+		e.Notes = append(e.Notes, "fewer or smaller mappings at once, or a larger aperture, leave longer runs; that was not tried")
+		return
+	}
+	e.Funnel = append(e.Funnel,
+		Stage{Name: "free bounce buffers", Bytes: sizeOf(d.Free), Needed: needed, Note: "a piece of the buffer was to be copied to them"},
+		Stage{Name: "largest mapping", Bytes: sizeOf(d.Largest), Needed: needed, Note: "slots side by side, and at most 256KiB"})
+	e.Notes = append(e.Notes, "memory that the device reaches needs no bouncing: a CMA area or carveout in its window, or an IOMMU; a larger pool (swiotlb=) helps only where pieces are small enough; neither was tried")
 }

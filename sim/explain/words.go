@@ -26,7 +26,7 @@ var reasons = map[allocator.Cause]string{
 	allocator.Policy:      "a legal place was there, but the strategy did not look at it",
 	allocator.Unreachable: "the heap placed the buffer where its devices cannot use it",
 	allocator.IOVA:        "no room in the IOMMU's address space",
-	allocator.Bounce:      "no bounce buffer was free",
+	allocator.Bounce:      "no bounce buffer of that size was to be had",
 }
 
 // Reason says in words what the cause means.
