@@ -47,6 +47,7 @@ var layers = []string{
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
+	"dmasim/sim/explain",
 	"dmasim/sim/heap",
 	"dmasim/sim/physmem",
 	"dmasim/sim",

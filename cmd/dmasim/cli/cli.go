@@ -95,6 +95,7 @@ why?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
+	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
@@ -103,6 +104,7 @@ why?`,
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
 	root.AddCommand(newValidateCommand())
+	root.AddCommand(newMachineCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)

@@ -394,7 +394,7 @@ func checkOutputFile(path string) error {
 	return nil
 }
 
-// writePacking writes the packing.
+// writePacking writes the packing to a file that is there whole or not at all.
 func writePacking(path string, problem *trace.Problem, offsets []uint64) error {
 	return writeWhole(path, func(w io.Writer) error {
 		fmt.Fprintln(w, "id,lower,upper,size,offset")
