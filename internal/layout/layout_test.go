@@ -42,6 +42,8 @@ func packages(t *testing.T) []pkg {
 var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
+	"dmasim/sim/validate",
+	"dmasim/sim/live",
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
