@@ -84,6 +84,7 @@ why?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
+	root.AddCommand(newCompareCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
