@@ -135,6 +135,9 @@ func (panel intervalPanel) plot(names []string, named bool) *plot.Plot {
 	x := valueScale(panel.unit, p.X.Min, p.X.Max)
 	p.X.Tick.Marker = x
 	p.X.Label.Text = x.unit
+	if panel.zero && panel.unit == "share" {
+		p.X.Label.Text = "percentage points"
+	}
 	p.HideY()
 	p.Add(heading(panel.title), plotFunc(func(c draw.Canvas, p *plot.Plot) {
 		toX, toY := p.Transforms(&c)
@@ -185,7 +188,7 @@ func (n intervalNames) GlyphBoxes(*plot.Plot) []plot.GlyphBox {
 // valueScale is for an axis of a metric's unit from lo to hi, which may be
 // negative.
 func valueScale(unit string, lo, hi float64) scale {
-	const steps = 3
+	const steps = 4
 	largest := max(math.Abs(lo), math.Abs(hi))
 	var s scale
 	switch unit {
