@@ -166,6 +166,10 @@ func (e *comparing) replicate(ctx context.Context) error {
 	if p.Precision > 0 {
 		n = min(n, minReplications)
 	}
+	// An unknown metric is found out by the first.
+	if err := e.extend(ctx, 1); err != nil {
+		return err
+	}
 	for {
 		if err := e.extend(ctx, n); err != nil {
 			return err

@@ -85,6 +85,7 @@ why?`,
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
 	root.AddCommand(newCompareCommand())
+	root.AddCommand(newSizeCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
