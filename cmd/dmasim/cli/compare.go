@@ -73,7 +73,7 @@ func newCompareCommand() *cobra.Command {
 	var o compareOptions
 	cmd := &cobra.Command{
 		Use:   "compare [SCENARIO | TRACE]",
-		Short: "Compare strategies or variants on the same work, with what the runs support",
+		Short: "Compare strategies on the same work over many runs",
 		Long: `Run every variant of a scenario many times, and say what differs. Variants are
 those of the scenario, or the strategies given by --allocator, which take the place
 of the allocator of every carveout heap in its first variant. The argument is that
