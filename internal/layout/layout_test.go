@@ -46,6 +46,7 @@ var layers = []string{
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
+	"dmasim/sim/explain",
 	"dmasim/sim/heap",
 	"dmasim/sim/physmem",
 	"dmasim/sim",
@@ -63,6 +64,7 @@ var layers = []string{
 var below = map[string][]string{
 	"dmasim/sim/heap":         {"dmasim/sim/metrics", "dmasim/sim$"},
 	"dmasim/sim/dmabuf":       {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim/physmem", "dmasim/sim$"},
+	"dmasim/sim/dmamap":       {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim/physmem", "dmasim/sim/dmabuf", "dmasim/sim$"},
 	"dmasim/sim/physmem":      {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim$"},
 	"dmasim/allocator/holes":  {"dmasim/allocator$", "dmasim/allocator/ledger", "dmasim/allocator/kernel"},
 	"dmasim/allocator$":       {"dmasim/allocator/ledger", "dmasim/allocator/kernel", "dmasim/allocator/golden"},

@@ -17,6 +17,11 @@ type buffer struct {
 	// memoryNewer: a device wrote what the CPU's caches don't have.
 	// cachesNewer: the CPU wrote what memory doesn't have.
 	memoryNewer, cachesNewer bool
+
+	// latest numbers the writes to the buffer, wherever they went, and memory is the
+	// last one whose data memory has.
+	latest, memory uint64
+	copies         link // attachments that are mapped through bounce buffers, the newest map first
 }
 
 // Export makes a buffer with a descriptor (dma_buf_export, dma_buf_fd). Without a

@@ -111,18 +111,12 @@ func newPlayer(ctx context.Context, v *scenario.Variant, seed uint64) (*player, 
 	}
 	p := &player{sim: s, cfg: cfg}
 	p.pull, p.stop = iter.Pull(func(yield func(*sim.Event) bool) {
-		ctx, cancel := context.WithCancel(ctx)
-		defer cancel()
-		stopped := false
 		s.Observe(observerFunc(func(e *sim.Event) {
-			if !stopped && !yield(e) {
-				stopped = true
-				cancel()
+			if !yield(e) {
+				s.Stop()
 			}
 		}))
-		if err := s.Run(ctx); !stopped {
-			p.err = err
-		}
+		p.err = s.Run(ctx)
 	})
 	return p, nil
 }

@@ -256,6 +256,9 @@ func (s *sizing) count(ctx context.Context, size mem.Size, seed uint64) (request
 			if c.failed == 1 {
 				c.cause = e.Diagnosis.Cause
 			}
+			if s.Rate == 0 {
+				simulation.Stop() // that decides it
+			}
 		}
 	}))
 	if err := simulation.Run(ctx); err != nil {

@@ -75,6 +75,9 @@ type Request struct {
 	// its strategy: the address is a multiple of Align, and the block ends at most
 	// Limit bytes behind the start of the arena. 0: anything will do.
 	Align, Limit uint64
+	// MapsLater: whether the devices can use the place is found out when they map
+	// the buffer, and not here.
+	MapsLater bool
 }
 
 // Alloc places a buffer and describes it in b. The cause is allocator.None where
@@ -84,16 +87,7 @@ type Request struct {
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
 // windows. The diagnosis is for reading, and good until the next failure.
 func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
-	var req allocator.Request
-	waste := h.request(&req, r.Plan, r.Payload)
-	possible := r.Align <= 1 || req.AlignTo(r.Align)
-	req.Dir = r.Placement
-	if r.Placement == allocator.Natural {
-		req.Dir = h.Placement
-	}
-	if r.Limit != 0 {
-		h.limit(&req, r.Limit)
-	}
+	req, waste, possible := h.ask(r)
 	if !possible {
 		return h.misaligned(req)
 	}
@@ -116,6 +110,50 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	return &served
 }
 
+// ask builds what the strategy is asked. It is not possible if no address is
+// aligned as the request and the devices demand together.
+func (h *Heap) ask(r *Request) (req allocator.Request, waste Waste, possible bool) {
+	waste = h.request(&req, r.Plan, r.Payload)
+	possible = r.Align <= 1 || req.AlignTo(r.Align)
+	req.Dir = r.Placement
+	if r.Placement == allocator.Natural {
+		req.Dir = h.Placement
+	}
+	if r.Limit != 0 {
+		h.limit(&req, r.Limit)
+	}
+	return req, waste, possible
+}
+
+// Demand returns what a buffer needs of a place in the heap, whether or not the
+// heap is told of the devices, and what it reserves beyond its payload. Starts off
+// the granule are no places. False means that no address is aligned as everybody
+// demands.
+func (h *Heap) Demand(r *Request) (allocator.Request, Waste, bool) {
+	told := Heap{Config: h.Config}
+	told.Aware = true
+	req, waste, possible := told.ask(r)
+	return req, waste, req.AlignTo(h.Granule) && possible
+}
+
+// Asked returns what the strategy is asked for a buffer. Starts off the granule
+// are no places.
+func (h *Heap) Asked(r *Request) (allocator.Request, Waste, bool) {
+	req, waste, possible := h.ask(r)
+	return req, waste, req.AlignTo(h.Granule) && possible
+}
+
+// Try asks the strategy for a block and gives it back at once. It is for trials
+// on heaps that are not used any more: a strategy may remember where it looked
+// last.
+func (h *Heap) Try(req allocator.Request) (allocator.Block, bool) {
+	block, ok := h.strategy.Alloc(req)
+	if ok {
+		h.mustFree(block)
+	}
+	return block, ok
+}
+
 // served is the diagnosis of requests that were served. Nobody writes to it.
 var served ledger.Diagnosis
 
@@ -133,7 +171,7 @@ func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block)
 	if r.Limit != 0 && h.honours&allocator.HonoursWindow == 0 && block.Addr+req.Size > req.Hi {
 		return false
 	}
-	return (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
+	return r.MapsLater || (h.Aware && h.honours&demands == demands) || r.Plan.Judge(block.Addr, r.Payload).Usable()
 }
 
 // diagnose says why req failed. Starts off the granule are no places.
@@ -213,7 +251,7 @@ func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint6
 	}
 	*req = plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding
-	whole := roundUp(padded, plan.Granularity)
+	whole := plan.Size(payload)
 	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
 }
 

@@ -47,7 +47,7 @@ func Read(dir string) (*Result, error) {
 // read verifies every file that the manifest names and fills in r.
 func (r *Result) read(dir string) error {
 	contents := map[string][]byte{"scenario.yaml": nil, "summary.json": nil, "samples.csv": nil,
-		"reaches.csv": nil, "failures.csv": nil, "map.csv": nil, "memory.csv": nil, "incidents.csv": nil}
+		"reaches.csv": nil, "failures.csv": nil, "map.csv": nil, "memory.csv": nil, "spaces.csv": nil, "incidents.csv": nil}
 	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		if r.Manifest.Files[name] == "" {
 			return damaged(name, errors.New("the manifest does not name it"))
@@ -81,6 +81,7 @@ func (r *Result) read(dir string) error {
 		{"failures.csv", tables.failures},
 		{"map.csv", tables.maps},
 		{"memory.csv", tables.memory},
+		{"spaces.csv", tables.spaces},
 		{"incidents.csv", tables.incidents},
 	} {
 		if err := table.read(contents[table.name]); err != nil {

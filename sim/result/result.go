@@ -15,7 +15,7 @@ import (
 // the layout that this program writes and reads.
 const (
 	Kind   = "dmasim-result"
-	Format = 2
+	Format = 3
 )
 
 // ErrNotResult says that a path is something else than a dmasim result.

@@ -189,6 +189,7 @@ func (r *Result) files() []File {
 		{"failures.csv", func(w io.Writer) error { return writeFailures(w, r.Variants) }},
 		{"map.csv", func(w io.Writer) error { return writeMaps(w, r.Variants) }},
 		{"memory.csv", func(w io.Writer) error { return writeMemory(w, r.Variants) }},
+		{"spaces.csv", func(w io.Writer) error { return writeSpaces(w, r.Variants) }},
 		{"incidents.csv", func(w io.Writer) error { return writeIncidents(w, r.Variants) }},
 	}
 }

@@ -26,6 +26,7 @@ func (s *Spec) complete(dir string) {
 	if s.Machine != nil && s.Machine.Proc != "" && !filepath.IsAbs(s.Machine.Proc) {
 		s.Machine.Proc = filepath.Join(dir, s.Machine.Proc)
 	}
+	s.completeTranslation()
 	for i := range s.Heaps {
 		h := &s.Heaps[i]
 		if len(h.Arena) == 0 && h.Kind == Carveout && s.Machine == nil {
@@ -87,6 +88,7 @@ type checker struct {
 	root   *yaml.Node
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
+	routed map[int]bool           // devices that are in an IOMMU group or have a pool of their own
 }
 
 func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
@@ -107,8 +109,14 @@ func (c *checker) check() sim.Config {
 		c.failAt(`missing key "memory"`)
 	}
 	c.machine(&cfg, memory)
+	c.bounce(&cfg, memory)
 	c.heaps(&cfg, memory)
 	c.devices(&cfg)
+	mistakes := c.Mistakes()
+	c.iommus(&cfg)
+	if c.Mistakes() == mistakes { // else rules may be taken to be about memory that are not
+		c.compile(&cfg)
+	}
 	if c.Mistakes() == 0 {
 		c.workloads(&cfg)
 		c.processes(&cfg)

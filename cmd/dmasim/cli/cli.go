@@ -86,6 +86,7 @@ why?`,
 	root.AddCommand(newRunCommand())
 	root.AddCommand(newCompareCommand())
 	root.AddCommand(newSizeCommand())
+	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
@@ -93,6 +94,7 @@ why?`,
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
+	root.AddCommand(newMachineCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)
