@@ -232,7 +232,7 @@ func (e *comparing) run(ctx context.Context, v *scenario.Variant, seed uint64) (
 	t := newTally(e.plan.WarmUp, v.Clients())
 	run, err := Simulate(ctx, v, seed, e.plan.Options, t)
 	if err != nil {
-		return measured{}, err
+		return measured{}, fmt.Errorf("seed %d: %w", seed, err)
 	}
 	m := measured{
 		seed: seed, figures: measure(&run, t), lifetime: lifetime(&run), failed: run.Summary.First != nil,

@@ -41,7 +41,7 @@ func Simulate(ctx context.Context, v *scenario.Variant, seed uint64, o Options, 
 		s.Observe(observer)
 	}
 	if err := s.Run(ctx); err != nil {
-		return metrics.Run{}, fmt.Errorf("variant %s, seed %d: %w", v.Name, seed, err)
+		return metrics.Run{}, fmt.Errorf("variant %s: %w", v.Name, err)
 	}
 	return collector.Run(), nil
 }

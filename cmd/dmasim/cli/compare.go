@@ -67,6 +67,7 @@ func (p *precision) Set(text string) error {
 const (
 	defaultReplications = 30
 	mostReplications    = 1000 // with --until, unless told otherwise
+	maxReplications     = 100_000
 )
 
 func newCompareCommand() *cobra.Command {
@@ -214,8 +215,8 @@ func (o *compareOptions) plan(flags *pflag.FlagSet, sc *scenario.Scenario) (expe
 	switch {
 	case o.jobs < 1:
 		return p, errors.New("--jobs must be at least 1")
-	case o.replications < 1:
-		return p, errors.New("--replications must be at least 1")
+	case o.replications < 1 || o.replications > maxReplications:
+		return p, fmt.Errorf("--replications must be from 1 to %d", maxReplications)
 	case len(sc.Variants) < 2:
 		return p, errors.New("there is one variant: name strategies to compare, as in --allocator first-fit --allocator best-fit")
 	case !random && !flags.Changed("replications"):

@@ -140,8 +140,8 @@ func (o *sizeOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
-	if o.runs < 1 || o.jobs < 1 {
-		return errors.New("--runs and --jobs must be at least 1")
+	if o.runs < 1 || o.runs > maxReplications || o.jobs < 1 {
+		return fmt.Errorf("--runs must be from 1 to %d, and --jobs at least 1", maxReplications)
 	}
 	var rows []sizeRow
 	for _, c := range cases {
@@ -375,6 +375,9 @@ func (o *sizeOptions) print(w io.Writer, rows []sizeRow) error {
 
 // notes say what the search knows and what it does not.
 func (o *sizeOptions) notes(r *sizeRow) []string {
+	if r.Enough == 0 && r.Tried == 0 {
+		return []string{fmt.Sprintf("no size up to %s can be enough: the floor is above it", r.Most)}
+	}
 	if r.Enough == 0 {
 		return []string{fmt.Sprintf("no size up to %s is enough; with %s: %s", r.Most, r.TooSmall, r.Cause)}
 	}
