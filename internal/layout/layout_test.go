@@ -43,6 +43,8 @@ var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
 	"dmasim/sim/experiment",
+	"dmasim/sim/validate",
+	"dmasim/sim/live",
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",

@@ -1,7 +1,8 @@
 package cli
 
 import (
-	"cmp"
+	"bufio"
+	"errors"
 	"io"
 	"os"
 	"path/filepath"
@@ -14,15 +15,16 @@ func writeWhole(path string, write func(io.Writer) error) error {
 	if err != nil {
 		return err
 	}
-	err = cmp.Or(write(f), f.Chmod(0o644), f.Sync())
-	if closed := f.Close(); err == nil {
-		err = closed
-	}
+	w := bufio.NewWriter(f)
+	err = write(w)
 	if err == nil {
+		err = errors.Join(w.Flush(), f.Chmod(0o644), f.Sync())
+	}
+	if err = errors.Join(err, f.Close()); err == nil {
 		err = os.Rename(f.Name(), path)
 	}
 	if err != nil {
-		os.Remove(f.Name())
+		return errors.Join(err, os.Remove(f.Name()))
 	}
-	return err
+	return nil
 }

@@ -24,11 +24,13 @@ import (
 func newKernelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernel",
-		Short: "Look at the kernel of this machine",
+		Short: "Look at this machine's kernel, record it, or run another one",
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKernelProbeCommand())
+	cmd.AddCommand(newKernelVMCommand())
+	cmd.AddCommand(newKernelRecordCommand())
 	return cmd
 }
 

@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"bufio"
 	"context"
 	"fmt"
 	"io"
@@ -395,14 +394,13 @@ func checkOutputFile(path string) error {
 	return nil
 }
 
-// writePacking writes the packing to a file that is there whole or not at all.
+// writePacking writes the packing.
 func writePacking(path string, problem *trace.Problem, offsets []uint64) error {
-	return writeWhole(path, func(to io.Writer) error {
-		w := bufio.NewWriter(to)
+	return writeWhole(path, func(w io.Writer) error {
 		fmt.Fprintln(w, "id,lower,upper,size,offset")
 		for i, b := range problem.Buffers {
 			fmt.Fprintf(w, "%s,%d,%d,%d,%d\n", b.ID, b.Lower, b.Upper, b.Size, offsets[i])
 		}
-		return w.Flush()
+		return nil
 	})
 }
