@@ -123,7 +123,7 @@ type comparing struct {
 // measured is what is kept of a run.
 type measured struct {
 	seed      uint64
-	figures   []measurement
+	figures   []Measurement
 	values    []float64 // of the metrics that all runs have
 	lifetime  time.Duration
 	failed    bool
@@ -267,7 +267,7 @@ func (e *comparing) align() error {
 		for i := range runs {
 			runs[i].values = runs[i].values[:0]
 			for _, m := range e.metrics {
-				runs[i].values = append(runs[i].values, runs[i].figures[runs[i].find(m.Name)].value)
+				runs[i].values = append(runs[i].values, runs[i].figures[runs[i].find(m.Name)].Value)
 			}
 		}
 	}
@@ -275,7 +275,7 @@ func (e *comparing) align() error {
 }
 
 func (m *measured) find(name string) int {
-	return slices.IndexFunc(m.figures, func(f measurement) bool { return f.Name == name })
+	return slices.IndexFunc(m.figures, func(f Measurement) bool { return f.Name == name })
 }
 
 func metricNames(list []Metric) string {

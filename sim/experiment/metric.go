@@ -1,11 +1,13 @@
 package experiment
 
 import (
+	"context"
 	"time"
 
 	"dmasim/allocator"
 	"dmasim/sim"
 	"dmasim/sim/metrics"
+	"dmasim/sim/scenario"
 )
 
 // Better says which values of a metric one wants.
@@ -32,10 +34,21 @@ type Metric struct {
 // FailureFree is the name of the metric that is a lifetime.
 const FailureFree = "failure-free"
 
-// measurement is a metric and its value in a run.
-type measurement struct {
+// Measurement is a metric and its value in a run.
+type Measurement struct {
 	Metric
-	value float64
+	Value float64
+}
+
+// Measure runs a variant once and returns its figures. Rates and means leave out
+// what is before warmUp.
+func Measure(ctx context.Context, v *scenario.Variant, seed uint64, warmUp time.Duration, o Options) ([]Measurement, error) {
+	t := newTally(warmUp, v.Clients())
+	run, err := Simulate(ctx, v, seed, o, t)
+	if err != nil {
+		return nil, err
+	}
+	return measure(&run, t), nil
 }
 
 // tally counts the requests from a time on.
@@ -72,36 +85,36 @@ func (t *tally) Event(e *sim.Event) {
 }
 
 // measure returns the figures of a run, of which the tally saw the requests.
-func measure(run *metrics.Run, t *tally) []measurement {
+func measure(run *metrics.Run, t *tally) []Measurement {
 	var requests, failed uint64
 	for i := range t.requests {
 		requests += t.requests[i]
 		failed += t.failed[i]
 	}
-	list := []measurement{
+	list := []Measurement{
 		{Metric{"failed", "share", Lower, "requests that failed, of all clients"}, share(failed, requests)},
 	}
 	if clients := run.Summary.Clients; len(clients) > 1 {
 		for i, c := range clients {
 			if t.requests[i] > 0 {
-				list = append(list, measurement{Metric{"failed:" + c.Name, "share", Lower, "requests of " + c.Name + " that failed"}, share(t.failed[i], t.requests[i])})
+				list = append(list, Measurement{Metric{"failed:" + c.Name, "share", Lower, "requests of " + c.Name + " that failed"}, share(t.failed[i], t.requests[i])})
 			}
 		}
 	}
 	list = append(list,
-		measurement{Metric{"failed-bytes", "share", Lower, "bytes asked for in requests that failed"}, share(t.missing, t.asked)},
-		measurement{Metric{FailureFree, "s", Higher, "time until the first request failed, or until the end"}, lifetime(run).Seconds()},
+		Measurement{Metric{"failed-bytes", "share", Lower, "bytes asked for in requests that failed"}, share(t.missing, t.asked)},
+		Measurement{Metric{FailureFree, "s", Higher, "time until the first request failed, or until the end"}, lifetime(run).Seconds()},
 	)
 	list = append(list, measureHeaps(run, t.from)...)
 	if m := run.Summary.Memory; m != nil {
-		list = append(list, measurement{Metric{"killed", "count", Lower, "processes killed because memory ran out"}, float64(len(m.Killed))})
+		list = append(list, Measurement{Metric{"killed", "count", Lower, "processes killed because memory ran out"}, float64(len(m.Killed))})
 	}
 	if run.Summary.System != nil {
 		var incidents uint64
 		for _, n := range run.Summary.Incidents {
 			incidents += n
 		}
-		list = append(list, measurement{Metric{"incidents", "count", Lower, "what went wrong beside failed requests"}, float64(incidents)})
+		list = append(list, Measurement{Metric{"incidents", "count", Lower, "what went wrong beside failed requests"}, float64(incidents)})
 	}
 	return list
 }
@@ -128,7 +141,7 @@ type heapFigures struct {
 	peak                       uint64
 }
 
-func measureHeaps(run *metrics.Run, from time.Duration) []measurement {
+func measureHeaps(run *metrics.Run, from time.Duration) []Measurement {
 	var capacity, reserved, requested, index, reach float64
 	var peak, highWater uint64
 	reaches := false
@@ -149,17 +162,17 @@ func measureHeaps(run *metrics.Run, from time.Duration) []measurement {
 			reaches = reaches || r.Capacity < h.Capacity
 		}
 	}
-	list := []measurement{
+	list := []Measurement{
 		{Metric{"used", "share", Neither, "mean share of the heaps' memory that is reserved"}, ratio(reserved, capacity)},
 		{Metric{"waste", "share", Lower, "mean share of the reserved bytes that nobody asked for"}, ratio(reserved-requested, reserved)},
 		{Metric{"index", "share", Lower, "mean largest-free index, of pages the unusable index, of the heap where it is highest"}, index},
 	}
 	if reaches {
-		list = append(list, measurement{Metric{"reach-index", "share", Lower, "the same of what one device reaches of a heap"}, reach})
+		list = append(list, Measurement{Metric{"reach-index", "share", Lower, "the same of what one device reaches of a heap"}, reach})
 	}
 	return append(list,
-		measurement{Metric{"peak", "bytes", Neither, "most bytes reserved, the peaks of the heaps added"}, float64(peak)},
-		measurement{Metric{"high-water", "bytes", Lower, "end of the highest block from the start of its heap, the heaps added"}, float64(highWater)},
+		Measurement{Metric{"peak", "bytes", Neither, "most bytes reserved, the peaks of the heaps added"}, float64(peak)},
+		Measurement{Metric{"high-water", "bytes", Lower, "end of the highest block from the start of its heap, the heaps added"}, float64(highWater)},
 	)
 }
 

@@ -2,8 +2,10 @@ package scenario
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
+	"dmasim/devices/machine"
 	"dmasim/sim"
 	"dmasim/workloads"
 )
@@ -63,4 +65,21 @@ func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
 		})
 	}
 	return config
+}
+
+// Files are the files that the variant's runs depend on beside the scenario's own:
+// traces, and what is known of a machine.
+func (v *Variant) Files() []string {
+	var files []string
+	for i := range v.Spec.Workloads {
+		if t := v.Spec.Workloads[i].Trace; t != nil {
+			files = append(files, t.File)
+		}
+	}
+	if m := v.Spec.Machine; m != nil && m.Proc != "" {
+		for _, name := range machine.Files {
+			files = append(files, filepath.Join(m.Proc, name))
+		}
+	}
+	return files
 }

@@ -97,6 +97,7 @@ why?`,
 	root.AddCommand(newRunCommand())
 	root.AddCommand(newCompareCommand())
 	root.AddCommand(newSizeCommand())
+	root.AddCommand(newSweepCommand())
 	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
