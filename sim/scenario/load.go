@@ -154,28 +154,30 @@ func (e *SettingError) Unwrap() error { return e.Err }
 func (v *Variant) WithAll(settings []Setting) (Variant, error) {
 	root := v.root
 	for i, s := range settings {
-		// Below 0 are the lines of what is not in the file: -1 of the first setting.
-		mark := -(i + 1)
+		// What is not in the file has lines below 0, in order, so that the first mistake
+		// is that of the first wrong setting.
+		mark := i - len(settings)
 		var err error
 		if root, err = override(v.file, root, s.Path, &yaml.Node{Line: mark, Column: pathColumn}, placed(s.Value, mark)); err != nil {
-			return Variant{}, blameSetting(err)
+			return Variant{}, blameSetting(err, len(settings))
 		}
 	}
 	changed, err := newVariant(v.file, root)
 	changed.Name, changed.Description = v.Name, v.Description
-	return changed, blameSetting(err)
+	return changed, blameSetting(err, len(settings))
 }
 
 // pathColumn marks the path of a setting, where its value is at column 0.
 const pathColumn = 1
 
-// blameSetting makes a mistake at the mark of a setting one of that setting.
-func blameSetting(err error) error {
+// blameSetting makes a mistake at the mark of one of so many settings one of that
+// setting.
+func blameSetting(err error, settings int) error {
 	var mistake *Error
 	if !errors.As(err, &mistake) || mistake.Line >= 0 {
 		return err
 	}
-	wrong := &SettingError{Index: -mistake.Line - 1, InPath: mistake.Column == pathColumn, Err: mistake}
+	wrong := &SettingError{Index: mistake.Line + settings, InPath: mistake.Column == pathColumn, Err: mistake}
 	mistake.Line, mistake.Column = 0, 0
 	return wrong
 }

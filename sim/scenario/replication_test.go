@@ -1,7 +1,10 @@
 package scenario_test
 
 import (
+	"errors"
 	"testing"
+
+	"go.yaml.in/yaml/v4"
 
 	"dmasim/sim/scenario"
 )
@@ -65,6 +68,39 @@ func TestWithAllocators(t *testing.T) {
 	for _, wrong := range [][]string{{"best-fitt"}, {"tlsf", "tlsf"}} {
 		if _, err := sc.WithAllocators(wrong); err == nil {
 			t.Errorf("%v: no error", wrong)
+		}
+	}
+}
+
+// What is wrong one by one may be right together, and is checked then.
+func TestWithAll(t *testing.T) {
+	sc, err := scenario.Parse("aged.yaml", []byte(agedMachine))
+	if err != nil {
+		t.Fatal(err)
+	}
+	v := &sc.Variants[0]
+	set := func(path, text string) scenario.Setting {
+		return scenario.Setting{Path: path, Value: &yaml.Node{Kind: yaml.ScalarNode, Tag: "!!str", Value: text}}
+	}
+	moved, err := v.WithAll([]scenario.Setting{set("heaps.left.arena.0.base", "1MiB"), set("heaps.right.arena.0.base", "0x0")})
+	if err != nil || moved.Spec.Heaps[1].Arena[0].Base != 1<<20 {
+		t.Fatal(err)
+	}
+	if _, err := v.With("heaps.left.arena.0.base", "1MiB"); err == nil {
+		t.Error("overlapping heaps are right")
+	}
+	for _, c := range []struct {
+		settings []scenario.Setting
+		index    int
+		inPath   bool
+	}{
+		{[]scenario.Setting{set("heaps.left.allocator", "best-fit"), set("heaps.left.allocator", "bestfit")}, 1, false},
+		{[]scenario.Setting{set("heaps.left.allocator", "best-fit"), set("heaps.lefd.allocator", "best-fit")}, 1, true},
+		{[]scenario.Setting{set("heaps.left.alocator", "best-fit"), set("seed", "2")}, 0, true},
+	} {
+		var wrong *scenario.SettingError
+		if _, err := v.WithAll(c.settings); !errors.As(err, &wrong) || wrong.Index != c.index || wrong.InPath != c.inPath || wrong.Err.Suggestion == "" {
+			t.Errorf("%v: %#v", c.settings, err)
 		}
 	}
 }

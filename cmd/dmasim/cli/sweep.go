@@ -6,11 +6,13 @@ import (
 	"io"
 	"path/filepath"
 	"runtime"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
+	"dmasim/internal/suggest"
 	"dmasim/sim/experiment"
 	"dmasim/sim/experiment/sweep"
 	"dmasim/sim/report"
@@ -156,6 +158,9 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	}
 	if err != nil {
 		return err
+	}
+	if names := r.Metrics(); len(names) > 0 && !slices.Contains(names, o.metric) {
+		return fmt.Errorf("unknown metric %q%s", o.metric, suggest.DidYouMean(suggest.Nearest(o.metric, names)))
 	}
 	if missing := r.Missing(); missing > 0 && !o.partial {
 		return failedRun{fmt.Errorf("%d of %d cells are missing in %s: run them (see dmasim sweep missing), or merge what is there with --partial", missing, e.Cells(), o.cells())}

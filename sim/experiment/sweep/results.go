@@ -41,6 +41,24 @@ func (r *Results) Failed() int {
 	return n
 }
 
+// Metrics are the names of all metrics that any cell has, in the order of the cells.
+func (r *Results) Metrics() []string {
+	var names []string
+	seen := map[string]bool{}
+	for _, o := range r.Outcomes {
+		if o == nil {
+			continue
+		}
+		for _, f := range o.Figures {
+			if !seen[f.Metric] {
+				seen[f.Metric] = true
+				names = append(names, f.Metric)
+			}
+		}
+	}
+	return names
+}
+
 // MissingShards are those of so many shards in which cells were not run.
 func (r *Results) MissingShards(of int) []int {
 	missing := make([]bool, of)
