@@ -13,7 +13,8 @@
 // typical: it can be left out, as found by MSER-5 in a pilot or as given.
 //
 // [Smallest] searches for the least memory with which a workload runs.
-// [Diverge] finds where two variants part ways.
+// [Diverge] finds where two variants part ways. Sweeps over many values are in
+// [dmasim/sim/experiment/sweep].
 //
 // Everything runs on as many goroutines as it is told to, one simulation on each,
 // and gives the same results for any number. The statistics are in

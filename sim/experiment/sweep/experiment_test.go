@@ -54,6 +54,22 @@ func TestCells(t *testing.T) {
 	}
 }
 
+// TestDocumented reads the experiments that the documentation shows.
+func TestDocumented(t *testing.T) {
+	if e, err := sweep.Load("../../../docs/window.yaml"); err != nil || e.Cells() != 80 {
+		t.Error(err)
+	}
+	page, err := os.ReadFile("../../../docs/sweeps.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	if e, err := sweep.Parse("docs.yaml", []byte(text)); err != nil || e.Points() != 2*3*20 {
+		t.Error(err)
+	}
+}
+
 func TestColumns(t *testing.T) {
 	e := load(t)
 	c := e.Cell(e.Cells() - 1)
