@@ -13,7 +13,7 @@ import (
 func TestBehindIOMMU(t *testing.T) {
 	d := devices.Device{
 		Name: "d", Space: devices.IOVA, Spans: []devices.Span{{Lo: 0x1000, Hi: 0x100000}}, AddressBits: 20, Align: 8 * mem.KiB, Natural: true,
-		Boundary: &devices.Boundary{Size: 64 * mem.KiB}, SegmentsMax: 1, Padding: 64, Granularity: 128, Beyond: devices.Truncate,
+		Boundary: devices.Boundaries{{Size: 64 * mem.KiB}, {Size: mem.MiB}}, SegmentsMax: 1, Padding: 64, Granularity: 128, Beyond: devices.Truncate,
 	}
 	memory, emitted := d.BehindIOMMU(40)
 	plan, err := devices.Merge(memory)
@@ -53,5 +53,19 @@ func TestBehindIOMMU(t *testing.T) {
 	d.Space = devices.CPU
 	if got := d.Emits(); !got.Contains(mem.Range{Lo: 0, Hi: 1 << 63}) {
 		t.Errorf("a reach of memory binds the addresses: %s", got)
+	}
+}
+
+// TestBehindIOMMUWithItsRules: what holds with the IOMMU on does, and what a GPU's own
+// page tables translate binds nothing that the IOMMU does.
+func TestBehindIOMMUWithItsRules(t *testing.T) {
+	scanout := devices.Device{Name: "d", IOMMU: devices.PlatformIOMMU, WithIOMMU: &devices.WithIOMMU{Align: 256 * mem.KiB, Padding: 256 * mem.KiB}}
+	memory, emitted := scanout.BehindIOMMU(0)
+	if memory.Padding != 256*mem.KiB || memory.Align != 0 || emitted.Align != 256*mem.KiB || emitted.Padding != 0 {
+		t.Errorf("of memory %+v, of addresses %+v", memory, emitted)
+	}
+	gpu := devices.Device{Name: "d", Space: devices.GPUVA, IOMMU: devices.OwnIOMMU, Align: mem.MiB, AddressBits: 20, Spans: []devices.Span{{Lo: 0, Hi: 0x1000}}}
+	if _, emitted := gpu.BehindIOMMU(0); emitted.Align != 0 || emitted.AddressBits != 0 || !gpu.Emits().Contains(mem.Everywhere) {
+		t.Errorf("of addresses %+v", emitted)
 	}
 }

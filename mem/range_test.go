@@ -1,6 +1,7 @@
 package mem_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -95,5 +96,16 @@ func checkSet(t *rapid.T, name string, s mem.RangeSet) {
 func TestEmptySetPrints(t *testing.T) {
 	if got := (mem.RangeSet{}).String(); got != "nothing" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestRangesAsJSON(t *testing.T) {
+	for want, set := range map[string]mem.RangeSet{
+		`[]`: nil,
+		`[{"lo":"0x0","hi":"0x1000"},{"lo":"0xfffffffffffff000","hi":"0xffffffffffffffff"}]`: {{Hi: 0x1000}, {Lo: 0xfffffffffffff000, Hi: 0xffffffffffffffff}},
+	} {
+		if got, err := json.Marshal(set); err != nil || string(got) != want {
+			t.Errorf("%s: error %v, want %s", got, err, want)
+		}
 	}
 }

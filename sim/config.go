@@ -106,3 +106,13 @@ type Input struct {
 	Source  workloads.Source
 	Clients []int // Op.Client → index into Config.Clients
 }
+
+// Needs reports whether the buffers that a client has in the carveout of a heap
+// must lie in a window. Those of processes count as if they must, since nobody
+// knows beforehand which devices they go to.
+func (c *Config) Needs(client, heap int, window mem.RangeSet) bool {
+	if c.Clients[client].Heap != heap {
+		return true
+	}
+	return c.Clients[client].Plan.Reach.Intersect(c.Heaps[heap].Arena).Subtract(window).Size() == 0
+}

@@ -39,6 +39,7 @@ type Simulation struct {
 	diagnosis ledger.Diagnosis // of what failed last
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
+	halted    bool             // an observer has seen enough
 
 	// Without processes and transfers kernel is nil, and without page frames memory
 	// is.
@@ -128,9 +129,13 @@ func (s *Simulation) Heaps() []*heap.Heap { return s.heaps }
 // Observe adds an observer. Call it before Run.
 func (s *Simulation) Observe(o Observer) { s.observers = append(s.observers, o) }
 
-// Run executes the work to its end. The error is the context's, a source's, or
-// wraps one of the errors of this package; the state up to the offending
-// operation has been observed.
+// Stop ends the simulation, which is of no use then: Run returns after the
+// operation at hand, and nothing more is observed. Observers call it.
+func (s *Simulation) Stop() { s.halted = true }
+
+// Run executes the work to its end, or until an observer stops it. The error is
+// the context's, a source's, or wraps one of the errors of this package; the
+// state up to the offending operation has been observed.
 func (s *Simulation) Run(ctx context.Context) error {
 	for _, in := range s.inputs {
 		if err := in.pull(nil); err != nil {
@@ -142,6 +147,9 @@ func (s *Simulation) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		done, err := s.step()
+		if s.halted {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -151,6 +159,9 @@ func (s *Simulation) Run(ctx context.Context) error {
 	}
 	if s.cfg.Duration > 0 {
 		s.advance(s.cfg.Duration)
+	}
+	if s.halted {
+		return nil
 	}
 	return s.findLeaks()
 }
@@ -172,12 +183,18 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 		d := s.due.pop()
 		s.advance(d.at)
+		if s.halted {
+			return true, nil
+		}
 		return false, s.happen(d)
 	}
 	if in == nil || in.next.At >= end {
 		return true, nil
 	}
 	s.advance(in.next.At)
+	if s.halted {
+		return true, nil
+	}
 	if in.offer.Cause, err = s.do(in); err == nil {
 		err = in.pull(&in.offer)
 	}
@@ -303,7 +320,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), op.Size, &noBuffer, diagnosis)
+		s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
 	s.keep(slot)
@@ -314,7 +331,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), op.Size, &b.Buffer, diagnosis)
+	s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &b.Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -372,9 +389,12 @@ func (s *Simulation) keep(slot uint32) {
 	}
 }
 
-func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.Buffer, d *ledger.Diagnosis) {
+// asked is what a request for a buffer says of it; see heap.Request.
+type asked struct{ size, align, limit uint64 }
+
+func (s *Simulation) announceAlloc(client int, from int32, a asked, b *heap.Buffer, d *ledger.Diagnosis) {
 	e := s.next(Alloc, client, int(from))
-	e.Size, e.Buffer, e.Diagnosis = size, b, d
+	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = a.size, a.align, a.limit, b, d
 	s.emit()
 }
 
@@ -414,6 +434,9 @@ func (s *Simulation) giveBack(slot uint32) error {
 
 // emit shows the event to the observers and, where asked for, checks the system.
 func (s *Simulation) emit() {
+	if s.halted {
+		return
+	}
 	for _, o := range s.observers {
 		o.Event(&s.event)
 	}

@@ -27,6 +27,10 @@ type udmabufCreate struct {
 	size   uint64
 }
 
+// AllocateRequest is the number of DMA_HEAP_IOCTL_ALLOC, for who makes the call
+// without a [Heap].
+const AllocateRequest uint64 = uint64(heapAllocate)
+
 // Requests. The name is set by a request whose number depends on the size of a
 // pointer.
 const (

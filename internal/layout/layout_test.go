@@ -42,9 +42,12 @@ func packages(t *testing.T) []pkg {
 var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
+	"dmasim/sim/validate",
+	"dmasim/sim/live",
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
+	"dmasim/sim/explain",
 	"dmasim/sim/heap",
 	"dmasim/sim/physmem",
 	"dmasim/sim",

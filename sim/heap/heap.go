@@ -87,16 +87,7 @@ type Request struct {
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
 // windows. The diagnosis is for reading, and good until the next failure.
 func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
-	var req allocator.Request
-	waste := h.request(&req, r.Plan, r.Payload)
-	possible := r.Align <= 1 || req.AlignTo(r.Align)
-	req.Dir = r.Placement
-	if r.Placement == allocator.Natural {
-		req.Dir = h.Placement
-	}
-	if r.Limit != 0 {
-		h.limit(&req, r.Limit)
-	}
+	req, waste, possible := h.ask(r)
 	if !possible {
 		return h.misaligned(req)
 	}
@@ -117,6 +108,50 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	b.Block, b.Owner, b.Payload, b.Waste = block, r.Owner, r.Payload, waste
 	b.handle = h.Ledger.Alloc(block, r.Payload, r.Owner)
 	return &served
+}
+
+// ask builds what the strategy is asked. It is not possible if no address is
+// aligned as the request and the devices demand together.
+func (h *Heap) ask(r *Request) (req allocator.Request, waste Waste, possible bool) {
+	waste = h.request(&req, r.Plan, r.Payload)
+	possible = r.Align <= 1 || req.AlignTo(r.Align)
+	req.Dir = r.Placement
+	if r.Placement == allocator.Natural {
+		req.Dir = h.Placement
+	}
+	if r.Limit != 0 {
+		h.limit(&req, r.Limit)
+	}
+	return req, waste, possible
+}
+
+// Demand returns what a buffer needs of a place in the heap, whether or not the
+// heap is told of the devices, and what it reserves beyond its payload. Starts off
+// the granule are no places. False means that no address is aligned as everybody
+// demands.
+func (h *Heap) Demand(r *Request) (allocator.Request, Waste, bool) {
+	told := Heap{Config: h.Config}
+	told.Aware = true
+	req, waste, possible := told.ask(r)
+	return req, waste, req.AlignTo(h.Granule) && possible
+}
+
+// Asked returns what the strategy is asked for a buffer. Starts off the granule
+// are no places.
+func (h *Heap) Asked(r *Request) (allocator.Request, Waste, bool) {
+	req, waste, possible := h.ask(r)
+	return req, waste, req.AlignTo(h.Granule) && possible
+}
+
+// Try asks the strategy for a block and gives it back at once. It is for trials
+// on heaps that are not used any more: a strategy may remember where it looked
+// last.
+func (h *Heap) Try(req allocator.Request) (allocator.Block, bool) {
+	block, ok := h.strategy.Alloc(req)
+	if ok {
+		h.mustFree(block)
+	}
+	return block, ok
 }
 
 // served is the diagnosis of requests that were served. Nobody writes to it.
@@ -216,7 +251,7 @@ func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint6
 	}
 	*req = plan.Request(payload, h.Granule)
 	padded := payload + plan.Padding
-	whole := roundUp(padded, plan.Granularity)
+	whole := plan.Size(payload)
 	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
 }
 

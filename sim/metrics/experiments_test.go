@@ -406,7 +406,11 @@ processes:
 	if hog.Pinned < unexplained*98/100 || hog.Pinned > unexplained*102/100 {
 		t.Errorf("pinned %s when the hog was killed, want %s within 2 %%", hog.Pinned, unexplained)
 	}
-	if free := run.Summary.First.Free; free < 1500*mem.KiB || free > 2100*mem.KiB {
+	// Nothing more is to be had once the zones have no more than their min watermarks
+	// and the reserve of the lower one, 503 pages; the last refill of the CPU's list,
+	// of up to 15<<5 pages, may have gone below. Recorded are 466, and 421 on the list.
+	const most, refill = 503 * 4 * mem.KiB, 15 << 5 * 4 * mem.KiB
+	if free := run.Summary.First.Free; free > most || free < most-refill {
 		t.Errorf("%s free when memory ran out, recorded are 1864KiB", free)
 	}
 }

@@ -44,7 +44,7 @@ func (v *Device) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
 func (c *checker) devices(cfg *sim.Config) {
 	checkNames(c.Decoder, c.root, "devices", len(c.spec.Devices))
 	for i := range c.spec.Devices {
-		cfg.Devices = append(cfg.Devices, c.spec.Devices[i].Device)
+		cfg.Devices = append(cfg.Devices, c.spec.Devices[i].Resolved())
 	}
 }
 

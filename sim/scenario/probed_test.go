@@ -53,7 +53,7 @@ func load(t *testing.T, r *probe.Report) (scenario.Spec, string, sim.Config) {
 			t.Fatal(err)
 		}
 	}
-	text, err := scenario.FromProbe(r, "proc")
+	text, err := scenario.FromProbe(r, "proc", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -112,7 +112,7 @@ func TestFromProbeWithoutHeaps(t *testing.T) {
 			t.Errorf("Linux %q: heaps %+v, machine %+v", release, spec.Heaps, spec.Machine)
 		}
 	}
-	if _, err := scenario.FromProbe(&probe.Report{}, "proc"); err == nil {
+	if _, err := scenario.FromProbe(&probe.Report{}, "proc", nil); err == nil {
 		t.Error("a machine without memory")
 	}
 }

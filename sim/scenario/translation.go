@@ -148,6 +148,9 @@ func (c *checker) bounce(cfg *sim.Config, memory mem.RangeSet) {
 	for _, area := range c.spec.Machine.CMA {
 		free = free.Subtract(mem.NewRangeSet(area.Range.Range()))
 	}
+	for _, r := range c.spec.Machine.Reserved {
+		free = free.Subtract(mem.NewRangeSet(r.Range.Range()))
+	}
 	taken := c.pools(cfg, free)
 	if c.spec.Machine.Proc != "" {
 		return

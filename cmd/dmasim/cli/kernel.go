@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmasim/allocator/dmaheap"
+	"dmasim/devices/machine"
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
 	"dmasim/sim"
@@ -22,11 +24,13 @@ import (
 func newKernelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernel",
-		Short: "Look at the kernel of this machine",
+		Short: "Look at this machine's kernel, record it, or run another one",
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKernelProbeCommand())
+	cmd.AddCommand(newKernelVMCommand())
+	cmd.AddCommand(newKernelRecordCommand())
 	return cmd
 }
 
@@ -53,7 +57,7 @@ that tell of memory. No file that exists is touched.`,
 		RunE: func(cmd *cobra.Command, _ []string) error {
 			report := probe.Read(os.DirFS("/"))
 			if file != "" {
-				if err := writeProbed(file, report); err != nil {
+				if err := writeProbed(file, report, os.DirFS("/")); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s and %s\n", file, procFolder(file))
@@ -82,10 +86,14 @@ func procFolder(file string) string {
 
 // writeProbed writes a scenario and its copies of /proc, both of which must not
 // exist, and leaves nothing behind if it fails, or if such a machine can't be
-// simulated.
-func writeProbed(file string, report *probe.Report) (err error) {
+// simulated. root is where the machine's device tree is; nil if there is none.
+func writeProbed(file string, report *probe.Report, root fs.FS) (err error) {
 	folder := procFolder(file)
-	text, err := scenario.FromProbe(report, filepath.Base(folder))
+	var tree *machine.Description
+	if root != nil {
+		tree = report.Tree(root)
+	}
+	text, err := scenario.FromProbe(report, filepath.Base(folder), tree)
 	if err != nil {
 		return failedRun{err}
 	}

@@ -44,7 +44,7 @@ func entries(t *testing.T, dir string) string {
 func TestWriteProbed(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "board.yaml")
-	if err := writeProbed(file, probedMachine(t)); err != nil {
+	if err := writeProbed(file, probedMachine(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := scenario.Load(file); err != nil {
@@ -53,7 +53,7 @@ func TestWriteProbed(t *testing.T) {
 	if got := entries(t, filepath.Join(dir, "board-proc")); got != "buddyinfo iomem meminfo pagetypeinfo zoneinfo" {
 		t.Errorf("copies %s", got)
 	}
-	if err := writeProbed(file, probedMachine(t)); !errors.Is(err, os.ErrExist) {
+	if err := writeProbed(file, probedMachine(t), nil); !errors.Is(err, os.ErrExist) {
 		t.Errorf("written twice: %v", err)
 	}
 	if got := entries(t, dir); got != "board-proc board.yaml" {
@@ -69,7 +69,7 @@ func TestWriteProbedLeavesNothing(t *testing.T) {
 		several.Proc[name] = []byte(strings.ReplaceAll(string(several.Proc[name]), "Node 0,", "Node 1,"))
 		several.Proc[name] = []byte(strings.ReplaceAll(string(several.Proc[name]), "Node    0,", "Node    1,"))
 	}
-	err := writeProbed(filepath.Join(dir, "numa.yaml"), several)
+	err := writeProbed(filepath.Join(dir, "numa.yaml"), several, nil)
 	if err == nil || !strings.Contains(err.Error(), "this machine cannot be simulated: ") || !strings.Contains(err.Error(), "several nodes") {
 		t.Errorf("got %v", err)
 	}
@@ -79,7 +79,7 @@ func TestWriteProbedLeavesNothing(t *testing.T) {
 	contradictory := probedMachine(t)
 	delete(contradictory.Proc, "pagetypeinfo")
 	contradictory.Proc["iomem"] = []byte("100000-1fffff : System RAM\n")
-	if err := writeProbed(filepath.Join(dir, "torn.yaml"), contradictory); err == nil {
+	if err := writeProbed(filepath.Join(dir, "torn.yaml"), contradictory, nil); err == nil {
 		t.Error("a machine with memory where there is none")
 	}
 	if got := entries(t, dir); got != "" {

@@ -33,6 +33,7 @@ type runOptions struct {
 	seed    uint64
 	hasSeed bool
 	trace   traceOptions
+	kernel  kernelOptions
 }
 
 func newRunCommand() *cobra.Command {
@@ -63,12 +64,17 @@ stay; and, of a .csv, how low the buffers are packed by someone who knows all
 lifetimes and no devices (see dmasim pack).
 
 The results, with figures as PNG and SVG, go to a directory that is written whole
-or not at all. Only a dmasim result is ever replaced.`,
+or not at all. Only a dmasim result is ever replaced.
+
+--backend kernel plays the same work, of the first variant, on the dma-buf heaps of
+this machine, as fast as they serve it: never more than --budget at once, and all of
+it is released at the end, whatever ends it. --dry-run says what would be done.`,
 		Example: `  dmasim run
   dmasim run my.yaml --out results/my
   dmasim run A.1048576.csv --allocator first-fit --allocator best-fit
   dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size
-  dmasim run random.bin.gz --allocator first-fit --allocator tlsf`,
+  dmasim run random.bin.gz --allocator first-fit --allocator tlsf
+  dmasim run my.yaml --backend kernel --budget 32MiB --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.hasSeed = cmd.Flags().Changed("seed")
@@ -86,14 +92,21 @@ or not at all. Only a dmasim result is ever replaced.`,
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
 	o.trace.addFlags(flags)
+	o.kernel.addFlags(flags)
 	return cmd
 }
 
 func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	start := time.Now()
+	if err := o.kernel.check(cmd.Flags()); err != nil {
+		return err
+	}
 	sc, known, err := o.load(cmd, name)
 	if err != nil {
 		return err
+	}
+	if o.kernel.backend == backendKernel {
+		return o.runOnKernel(cmd, sc)
 	}
 	out := o.out
 	if out == "" {
