@@ -35,6 +35,7 @@ type ftrace struct {
 	started map[int64]bool // by thread: it has an allocation of CMA under way
 	total   uint64         // of dma_heap_stat
 	counted bool           // total is known
+	dropped uint64         // events, by lines among those of events
 }
 
 // maxThreads bounds the threads that may have a request under way.
@@ -49,6 +50,8 @@ func (f *ftrace) next(m *matcher) error {
 	switch {
 	case err == io.EOF:
 		m.losses.Unfinished += uint64(len(f.started))
+		// What the head and the recorder say is a total, which has these in it.
+		m.losses.LostEvents = max(m.losses.LostEvents, f.dropped)
 		return err
 	case err != nil:
 		return err
@@ -103,8 +106,9 @@ func (f *ftrace) comment(m *matcher, line string) error {
 	return nil
 }
 
-// lost reads "CPU:1 [LOST 23 EVENTS]", as trace-cmd "CPU:1 [23 EVENTS DROPPED]"
-// or, without a number, "CPU:1 [EVENTS DROPPED]"; and "##### CPU 1 buffer started".
+// lost reads, as the kernel prints it, "CPU:1 [LOST 23 EVENTS]", or, as
+// trace-cmd does, "CPU:1 [23 EVENTS DROPPED]" and, without a number, "CPU:1 [EVENTS
+// DROPPED]".
 func (f *ftrace) lost(m *matcher, line string) error {
 	_, text, _ := strings.Cut(line, "[")
 	text = strings.TrimSuffix(text, "]")
@@ -122,7 +126,7 @@ func (f *ftrace) lost(m *matcher, line string) error {
 		m.losses.Unread++
 		return nil
 	}
-	addCapped(&m.losses.LostEvents, n)
+	addCapped(&f.dropped, n)
 	return nil
 }
 

@@ -103,3 +103,12 @@ func Summarise(r *Reader) (*Summary, error) {
 	s.Losses = r.Losses()
 	return s, r.Err()
 }
+
+// Largest returns the size of the largest request.
+func (s *Summary) Largest() mem.Size {
+	var most mem.Size
+	for i := range s.Heaps {
+		most = max(most, s.Heaps[i].Largest)
+	}
+	return most
+}
