@@ -68,7 +68,12 @@ const lossMark = "# dmasim: "
 func (l *Losses) comments() []string {
 	var lines []string
 	for _, kind := range lossKinds {
-		if n := *kind.count(l); n > 0 && kind.key != "never-freed" {
+		n := *kind.count(l)
+		switch {
+		case n == 0, kind.key == "never-freed":
+		case kind.key == "lost": // as other recorders say it
+			lines = append(lines, fmt.Sprintf("%slost %d events", lossMark, n))
+		default:
 			lines = append(lines, fmt.Sprintf("%s%s %d", lossMark, kind.key, n))
 		}
 	}

@@ -124,8 +124,11 @@ func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 		if err != nil && err != io.EOF {
 			return nil, fmt.Errorf("%s: %w", path, torn(err))
 		}
+		if len(head) == 0 {
+			return nil, fmt.Errorf("%s: %w: it is empty", path, ErrUnknownFormat)
+		}
 		if r.format = detect(head); r.format == "" {
-			return nil, fmt.Errorf("%s: %w: neither of %s", path, ErrUnknownFormat, formatList())
+			return nil, fmt.Errorf("%s: %w, none of %s", path, ErrUnknownFormat, formatList())
 		}
 	}
 	if err := r.start(plain, path); err != nil {
@@ -204,14 +207,12 @@ func (r *Reader) Header() PlacementHeader { return r.header }
 // Heaps returns the names of the heaps that were seen so far, wanted or not.
 func (r *Reader) Heaps() []string { return slices.Clone(r.matcher.heaps) }
 
-// Losses returns what was missing so far.
+// Losses returns what was missing so far. Nothing is in a placement trace, which is
+// made and not recorded: it may end anywhere.
 func (r *Reader) Losses() Losses {
 	l := r.matcher.losses
 	if r.err == io.EOF {
 		l.NeverFreed = r.matcher.unfreed()
-		if p, ok := r.decoder.(*placementEvents); ok {
-			l.NeverFreed = uint64(len(p.sizes))
-		}
 	}
 	return l
 }
