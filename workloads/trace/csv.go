@@ -183,7 +183,7 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 	case len(m.live) == maxLive:
 		return c.fail(0, errLive)
 	default:
-		m.live[key] = liveBuffer{id, e.Size, heap}
+		m.live[key] = liveBuffer{id, e.Size, e.Size, heap}
 	}
 	if !m.skipped[heap] {
 		m.ready = append(m.ready, e)
@@ -232,7 +232,7 @@ func parseCount(text []byte) (uint64, bool) {
 }
 
 func parseHex(text []byte) (uint64, bool) {
-	if len(text) > 16 {
+	if len(text) == 0 || len(text) > 16 {
 		return 0, false
 	}
 	var n uint64

@@ -31,18 +31,19 @@ const (
 // were hexadecimal without 0x before Linux 5.14, in those of pages decimal.
 type ftrace struct {
 	lines
+	record  record
 	page    uint64
-	started map[int64]bool // by thread: it has an allocation of CMA under way
-	total   uint64         // of dma_heap_stat
-	counted bool           // total is known
-	dropped uint64         // events, by lines among those of events
+	started map[uint64]bool // by thread: it has an allocation of CMA under way
+	total   uint64          // of dma_heap_stat
+	counted bool            // total is known
+	dropped uint64          // events, by lines among those of events
 }
 
 // maxThreads bounds the threads that may have a request under way.
 const maxThreads = 1 << 20
 
 func newFtrace(l lines, page uint64) *ftrace {
-	return &ftrace{lines: l, page: page, started: map[int64]bool{}}
+	return &ftrace{lines: l, page: page, started: map[uint64]bool{}}
 }
 
 func (f *ftrace) next(m *matcher) error {
@@ -67,8 +68,9 @@ func (f *ftrace) next(m *matcher) error {
 	case bytes.HasPrefix(line, []byte("cpus=")), bytes.HasPrefix(line, []byte("version =")):
 		return nil // trace-cmd
 	}
-	r, ok := parseRecord(line)
-	if !ok {
+	r := &f.record // of its own it would be made anew for each line
+	var ok bool
+	if *r, ok = parseRecord(line); !ok {
 		m.losses.Unread++
 		return nil
 	}
@@ -81,7 +83,7 @@ func (f *ftrace) next(m *matcher) error {
 		return f.fail(r.timeAt+1, err)
 	}
 	m.advance(at)
-	return handle(f, m, &r)
+	return handle(f, m, r)
 }
 
 // comment reads the head of a trace, and what a recorder has to say of itself.
@@ -132,7 +134,7 @@ func (f *ftrace) lost(m *matcher, line string) error {
 
 // record is a line of a trace.
 type record struct {
-	thread int64
+	thread uint64
 	time   []byte
 	timeAt int // offset in the line
 	event  []byte
@@ -179,7 +181,7 @@ func parseFrom(line []byte, open int) (r record, ok bool) {
 	if digits == 0 || digits == len(task) || task[digits-1] != '-' {
 		return r, false
 	}
-	if r.thread, ok = parseThread(task[digits:]); !ok {
+	if r.thread, ok = parseCount(task[digits:]); !ok {
 		return r, false
 	}
 	i = skipSpace(line, i+1)
@@ -222,11 +224,6 @@ func wordEnd(line []byte, i int) int {
 		i++
 	}
 	return i
-}
-
-func parseThread(digits []byte) (int64, bool) {
-	n, err := strconv.ParseInt(string(digits), 10, 64)
-	return n, err == nil
 }
 
 var errClock = errors.New("the time is no number of seconds with a fraction: choose a trace_clock like mono")
@@ -289,12 +286,12 @@ func (f *ftrace) number(r *record, key string, base int) (uint64, error) {
 	if !ok {
 		return 0, f.fail(r.at+1, fmt.Errorf("%s has no %s", r.event, key))
 	}
-	digits, hex := bytes.CutPrefix(value, []byte("0x"))
-	if hex {
-		base = 16
+	parse := parseCount
+	if base == 16 && !bytes.HasPrefix(value, []byte("0x")) {
+		parse = parseHex
 	}
-	n, err := strconv.ParseUint(string(digits), base, 64)
-	if err != nil {
+	n, ok := parse(value)
+	if !ok {
 		return 0, f.fail(at+1, fmt.Errorf("%s %.40q is no number", key, value))
 	}
 	return n, nil
@@ -438,7 +435,7 @@ func (f *ftrace) cmaRelease(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
-	m.free(bufferKey{heap, pfn}, size)
+	m.free(bufferKey{heap, pfn}, size, f.pageSize())
 	return nil
 }
 
@@ -489,7 +486,7 @@ func (f *ftrace) pageFree(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
-	m.free(key, e.Size)
+	m.free(key, e.Size, f.pageSize())
 	return nil
 }
 
@@ -526,7 +523,7 @@ func (f *ftrace) dmaHeapStat(m *matcher, r *record) error {
 	f.total, f.counted = total, true
 	key := bufferKey{heap, inode}
 	if length < 0 {
-		m.free(key, uint64(-length))
+		m.free(key, uint64(-length), 0)
 		return nil
 	}
 	return f.failLine(m.alloc(key, Event{Size: uint64(length)}))

@@ -6,8 +6,8 @@ import (
 	"strings"
 )
 
-// Losses count what is missing in a trace, or contradicts itself there, and so
-// could not become an [Event].
+// Losses count what is missing in a trace or contradicts itself there, and so could
+// not become an [Event] as it was.
 type Losses struct {
 	LostEvents     uint64 `json:"lost_events"`           // the recorder says that it dropped
 	Unnumbered     uint64 `json:"unnumbered_losses"`     // times that it says so without saying how many
@@ -15,7 +15,8 @@ type Losses struct {
 	Unfinished     uint64 `json:"unfinished_requests"`   // started, and never finished
 	UnmatchedFrees uint64 `json:"unmatched_frees"`       // of buffers that the trace did not see allocated
 	MissedFrees    uint64 `json:"missed_frees"`          // the memory is allocated again, so it was freed
-	OtherSizes     uint64 `json:"frees_of_another_size"` // than was allocated; the whole buffer is freed
+	OtherSizes     uint64 `json:"frees_of_another_size"` // than what was left of the buffer, which is freed
+	InPieces       uint64 `json:"freed_in_pieces"`       // buffers, which count as a whole until the last piece goes
 	NeverFreed     uint64 `json:"never_freed"`           // buffers that live when the trace ends
 	UnknownSizes   uint64 `json:"unknown_sizes"`         // allocations without a size
 	CounterJumps   uint64 `json:"counter_jumps"`         // a running total that changed otherwise than its event says
@@ -34,7 +35,8 @@ var lossKinds = []struct {
 	{"unfinished", "request started and never finished", "requests started and never finished", func(l *Losses) *uint64 { return &l.Unfinished }},
 	{"unmatched-frees", "free of a buffer whose allocation is not in the trace", "frees of buffers whose allocation is not in the trace", func(l *Losses) *uint64 { return &l.UnmatchedFrees }},
 	{"missed-frees", "free is missing: its memory was allocated again", "frees are missing: their memory was allocated again", func(l *Losses) *uint64 { return &l.MissedFrees }},
-	{"other-sizes", "free was of another size than the allocation", "frees were of another size than the allocation", func(l *Losses) *uint64 { return &l.OtherSizes }},
+	{"other-sizes", "free was of another size than what was left", "frees were of another size than what was left", func(l *Losses) *uint64 { return &l.OtherSizes }},
+	{"in-pieces", "buffer was freed in pieces, and counts as a whole until the last", "buffers were freed in pieces, and count as wholes until the last", func(l *Losses) *uint64 { return &l.InPieces }},
 	{"never-freed", "buffer was never freed", "buffers were never freed", func(l *Losses) *uint64 { return &l.NeverFreed }},
 	{"unknown-sizes", "allocation has no size", "allocations have no size", func(l *Losses) *uint64 { return &l.UnknownSizes }},
 	{"counter-jumps", "running total does not follow from the one before it", "running totals do not follow from the ones before them", func(l *Losses) *uint64 { return &l.CounterJumps }},

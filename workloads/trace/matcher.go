@@ -32,6 +32,7 @@ type bufferKey struct {
 
 type liveBuffer struct {
 	name, size uint64
+	left       uint64 // bytes that are not free yet
 	heap       int
 }
 
@@ -100,14 +101,14 @@ func (m *matcher) alloc(key bufferKey, e Event) error {
 	}
 	if old, ok := m.live[key]; ok {
 		m.losses.MissedFrees++
-		m.free(key, old.size)
+		m.free(key, old.left, 0)
 	}
 	if len(m.live) == maxLive {
 		return errLive
 	}
 	e.At, e.Kind, e.Buffer, e.Heap = m.now, workloads.Alloc, m.names, m.heaps[key.heap]
 	m.names++
-	m.live[key] = liveBuffer{e.Buffer, e.Size, key.heap}
+	m.live[key] = liveBuffer{e.Buffer, e.Size, e.Size, key.heap}
 	m.ready = append(m.ready, e)
 	return nil
 }
@@ -126,8 +127,11 @@ func (m *matcher) failed(heap int, e Event) {
 	m.ready = append(m.ready, e)
 }
 
-// free is a free of so many bytes.
-func (m *matcher) free(key bufferKey, size uint64) {
+// free is a free of so many bytes. A buffer whose key is a place may be freed in
+// pieces, from its front on, as CMA's debugfs and drivers that split pages do; it
+// is free when the last of them is. unit is then how many bytes a place has, else
+// 0.
+func (m *matcher) free(key bufferKey, size, unit uint64) {
 	if m.skipped[key.heap] {
 		return
 	}
@@ -136,10 +140,21 @@ func (m *matcher) free(key bufferKey, size uint64) {
 		m.losses.UnmatchedFrees++
 		return
 	}
-	if b.size != size {
+	delete(m.live, key)
+	if size < b.left && unit > 0 {
+		rest := bufferKey{key.heap, key.id + size/unit}
+		if _, taken := m.live[rest]; !taken {
+			if b.left == b.size {
+				m.losses.InPieces++
+			}
+			b.left -= size
+			m.live[rest] = b
+			return
+		}
+	}
+	if b.left != size {
 		m.losses.OtherSizes++
 	}
-	delete(m.live, key)
 	m.ready = append(m.ready, Event{At: m.now, Kind: workloads.Free, Buffer: b.name, Size: b.size, Heap: m.heaps[key.heap]})
 }
 

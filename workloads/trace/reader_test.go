@@ -114,13 +114,13 @@ func TestFtraceEvents(t *testing.T) {
 			},
 			trace.Losses{CounterJumps: 1, MissedFrees: 1, UnmatchedFrees: 1, NeverFreed: 1},
 		}, {
-			"a part is freed: the whole is",
-			at(1) + "mm_page_alloc: page=1 pfn=0x10 order=1\n" + at(2) + "mm_page_free: page=1 pfn=0x10 order=0\n" + at(3) + "mm_page_free: page=1 pfn=0x11 order=0\n",
+			"a buffer that is freed in pieces is free with the last; one of too many pages is",
+			at(1) + "mm_page_alloc: page=1 pfn=0x10 order=1\n" + at(2) + "mm_page_free: page=1 pfn=0x10 order=0\n" + at(3) + "mm_page_free: page=1 pfn=0x11 order=2\n" + at(4) + "mm_page_free: page=1 pfn=0x12 order=0\n",
 			[]trace.Event{
 				{At: time.Second, Size: 8192, Align: 8192, Addr: 0x10000, Placed: true, Heap: "pages"},
-				{At: 2 * time.Second, Kind: free, Size: 8192, Heap: "pages"},
+				{At: 3 * time.Second, Kind: free, Size: 8192, Heap: "pages"},
 			},
-			trace.Losses{OtherSizes: 1, UnmatchedFrees: 1},
+			trace.Losses{InPieces: 1, OtherSizes: 1, UnmatchedFrees: 1},
 		}, {
 			"clocks of processors that differ",
 			at(2) + "mm_page_alloc: page=1 pfn=0x10 order=0\n" + at(1) + "mm_page_free: page=1 pfn=0x10 order=0\n",

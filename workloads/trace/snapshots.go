@@ -228,7 +228,7 @@ func (m *matcher) differences(seen []picture) error {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(m.heaps[a.heap], m.heaps[b.heap]))
 	})
 	for _, key := range gone {
-		m.free(key, m.live[key].size)
+		m.free(key, m.live[key].size, 0)
 	}
 	for _, b := range seen {
 		if _, ok := m.live[b.key]; ok {
