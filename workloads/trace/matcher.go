@@ -11,7 +11,7 @@ import (
 
 // Bounds of what a reader holds in memory, whatever a file says.
 const (
-	maxLive     = 1 << 23 // buffers at a time
+	maxLive     = 1 << 22 // buffers at a time
 	maxHeaps    = 1 << 12 // names
 	maxHeapName = 256     // bytes
 )

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"dmasim/workloads/trace"
 )
@@ -47,17 +48,22 @@ missing in the trace, and what the format cannot express, is said.`,
   dmasim trace convert cma.txt.gz cma.json --heap reserved
   dmasim trace convert random.bin.gz - --to csv | head`,
 		Args: cobra.ExactArgs(2),
-		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0], args[1]) },
+		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args[0], args[1], nil) },
 	}
-	flags := cmd.Flags()
+	o.addFlags(cmd.Flags())
+	return cmd
+}
+
+func (o *convertOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringVar(&o.to, "to", "", "`FORMAT`: csv, minimalloc or chrome")
 	flags.DurationVar(&o.unit, "unit", time.Microsecond, "time step of MiniMalloc's, time between two records of a placement trace or two pictures without times")
 	flags.StringVar(&o.order, "order", string(trace.FileOrder), "order of buffers of MiniMalloc's that start together: file, or start-size (largest first)")
 	o.input.addFlags(flags, "")
-	return cmd
 }
 
-func (o *convertOptions) run(cmd *cobra.Command, from, to string) error {
+// run writes the trace through the writer that edit, if it is not nil, puts over
+// that of the format.
+func (o *convertOptions) run(cmd *cobra.Command, from, to string, edit func(trace.Writer) trace.Writer) error {
 	format, err := o.format(to)
 	if err != nil {
 		return err
@@ -74,7 +80,7 @@ func (o *convertOptions) run(cmd *cobra.Command, from, to string) error {
 	defer r.Close()
 	var omitted []string
 	write := func(w io.Writer) (err error) {
-		omitted, err = copyTrace(cmd.Context(), r, w, format)
+		omitted, err = copyTrace(cmd.Context(), r, w, format, edit)
 		if err != nil {
 			return err
 		}
@@ -115,10 +121,13 @@ func (o *convertOptions) format(to string) (string, error) {
 }
 
 // copyTrace writes all events and returns what the format can't express.
-func copyTrace(ctx context.Context, r *trace.Reader, to io.Writer, format string) ([]string, error) {
+func copyTrace(ctx context.Context, r *trace.Reader, to io.Writer, format string, edit func(trace.Writer) trace.Writer) ([]string, error) {
 	w, err := trace.NewWriter(to, format)
 	if err != nil {
 		return nil, err
+	}
+	if edit != nil {
+		w = edit(w)
 	}
 	var e trace.Event
 	for n := 0; r.Next(&e); n++ {

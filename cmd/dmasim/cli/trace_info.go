@@ -13,11 +13,11 @@ import (
 func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
-		Short: "Look at traces of allocations, and convert them",
+		Short: "Look at traces of allocations, convert and cut them",
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTraceInfoCommand(), newTraceConvertCommand())
+	cmd.AddCommand(newTraceInfoCommand(), newTraceConvertCommand(), newTraceCutCommand(), newTraceAnonymiseCommand())
 	return cmd
 }
 

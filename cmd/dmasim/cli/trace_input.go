@@ -21,7 +21,7 @@ type traceInput struct {
 
 func (o *traceInput) addFlags(flags *pflag.FlagSet, prefix string) {
 	flags.StringArrayVar(&o.heaps, "heap", nil, prefix+"heap of the recording to take, by `NAME`; may be repeated")
-	flags.TextVar(&o.page, "page", mem.Size(0), prefix+"page `SIZE` of the machine that was recorded, where the trace counts pages (default what the trace says, else 4KiB)")
+	flags.TextVar(&o.page, "page", mem.Size(0), prefix+"page `SIZE` of the machine that was recorded, where it counts pages; 0B: what the trace says, else 4KiB")
 	flags.BoolVar(&o.strict, "strict", false, prefix+"refuse a recording in which something is missing")
 }
 
