@@ -16,6 +16,11 @@ import (
 func (v *Variant) Build(seed uint64) (sim.Config, error) {
 	cfg := v.config
 	cfg.Inputs = slices.Clone(cfg.Inputs)
+	if cfg.Machine != nil {
+		machine := *cfg.Machine
+		machine.Seed = seed
+		cfg.Machine = &machine
+	}
 	for i := range v.Spec.Workloads {
 		w := &v.Spec.Workloads[i]
 		source, err := v.source(i, seed)
@@ -25,6 +30,17 @@ func (v *Variant) Build(seed uint64) (sim.Config, error) {
 		cfg.Inputs[i].Source = source
 	}
 	return cfg, nil
+}
+
+// Clients is the number of the configuration's clients.
+func (v *Variant) Clients() int { return len(v.config.Clients) }
+
+// Random reports whether a run depends on its seed: on arrivals that are drawn, or
+// on a state of memory that is.
+func (v *Variant) Random() bool {
+	m := v.Spec.Machine
+	return m != nil && (m.Aged != nil || m.Proc != "") ||
+		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil })
 }
 
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {

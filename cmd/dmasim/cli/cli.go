@@ -95,6 +95,8 @@ why?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
+	root.AddCommand(newCompareCommand())
+	root.AddCommand(newSizeCommand())
 	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())

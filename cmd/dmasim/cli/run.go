@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"dmasim/sim"
+	"dmasim/sim/experiment"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
 	"dmasim/sim/result"
@@ -149,11 +149,16 @@ func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, 
 	if flag := o.trace.used(cmd.Flags()); flag != "" {
 		return nil, nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
 	}
+	sc, err := findScenario(name)
+	return sc, nil, err
+}
+
+func findScenario(name string) (*scenario.Scenario, error) {
 	sc, err := scenario.Find(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
 	}
-	return sc, nil, err
+	return sc, err
 }
 
 // simulate runs every variant, as many at a time as there are processors.
@@ -173,41 +178,22 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	}
 	bars := newProgress(stderr, len(sc.Variants))
 	defer bars.finish()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range sc.Variants {
-		group.Go(func() error {
-			v := &sc.Variants[i]
-			run, err := o.simulateVariant(ctx, v, bars)
-			if err != nil {
-				return fmt.Errorf("variant %s: %w", v.Name, err)
-			}
-			res.Variants[i] = result.Variant{Name: v.Name, Run: run}
-			return nil
-		})
-	}
-	return res, group.Wait()
+	options := experiment.Options{Check: o.check, Observe: bars.watch}
+	err = experiment.Each(ctx, runtime.GOMAXPROCS(0), len(sc.Variants), func(ctx context.Context, i int) error {
+		v := &sc.Variants[i]
+		run, err := experiment.Simulate(ctx, v, v.Spec.Seed, options)
+		res.Variants[i] = result.Variant{Name: v.Name, Run: run}
+		return err
+	})
+	return res, interrupted(err)
 }
 
-func (o *runOptions) simulateVariant(ctx context.Context, v *scenario.Variant, bars *progress) (metrics.Run, error) {
-	cfg, err := v.Build(v.Spec.Seed)
-	if err != nil {
-		return metrics.Run{}, err
+// interrupted makes a failed run of an interrupt.
+func interrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return failedRun{errors.New("interrupted")}
 	}
-	cfg.Check = o.check
-	s, err := sim.New(cfg)
-	if err != nil {
-		return metrics.Run{}, err
-	}
-	collector := metrics.NewCollector(cfg, s)
-	s.Observe(bars.watch(cfg.Duration))
-	if err := s.Run(ctx); err != nil {
-		if errors.Is(err, context.Canceled) {
-			err = failedRun{errors.New("interrupted")}
-		}
-		return metrics.Run{}, err
-	}
-	return collector.Run(), nil
+	return err
 }
 
 // figureFiles are the files of a result that hold figures.
