@@ -127,6 +127,9 @@ func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 		if len(head) == 0 {
 			return nil, fmt.Errorf("%s: %w: it is empty", path, ErrUnknownFormat)
 		}
+		if bytes.HasPrefix(head, []byte("\x17\x08Dtracing")) {
+			return nil, fmt.Errorf("%s: %w: it is a binary file of trace-cmd; take the text of trace-cmd report", path, ErrUnknownFormat)
+		}
 		if r.format = detect(head); r.format == "" {
 			return nil, fmt.Errorf("%s: %w, none of %s", path, ErrUnknownFormat, formatList())
 		}
