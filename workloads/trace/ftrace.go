@@ -407,6 +407,9 @@ func (f *ftrace) cmaFinish(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
+	if errno, _, ok := r.field("errorno"); ok && string(errno) != "0" {
+		failed = true
+	}
 	if failed {
 		m.failed(heap, e)
 		return nil

@@ -95,6 +95,11 @@ func TestFtraceEvents(t *testing.T) {
 			[]trace.Event{{At: 2 * time.Second, Failed: true, Size: 5 * 4096, Align: 4096, Heap: "a"}},
 			trace.Losses{},
 		}, {
+			"one that failed while pointers could not be hashed",
+			at(2) + "cma_alloc_finish: name=a pfn=0xffffffffffffffff page=(____ptrval____) count=5 align=0 errorno=-12\n",
+			[]trace.Event{{At: 2 * time.Second, Failed: true, Size: 5 * 4096, Align: 4096, Heap: "a"}},
+			trace.Losses{},
+		}, {
 			"requests that never finish, one of them known by the next of its thread",
 			at(1) + "cma_alloc_start: name=a count=5 align=0\n" + at(2) + "cma_alloc_start: name=a count=5 align=0\n",
 			nil,
