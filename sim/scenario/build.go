@@ -12,8 +12,9 @@ import (
 
 // Build returns the simulation's configuration with fresh sources, which serve
 // one run. The seed is Spec.Seed, or another one for a replication. The error
-// is about what lies outside the scenario: a trace that cannot be read. Placement
-// traces are read while the simulation runs, which closes their files at the end.
+// is about what lies outside the scenario: a trace that cannot be read. All but
+// static problems are read while the simulation runs, which closes their files at
+// the end.
 func (v *Variant) Build(seed uint64) (sim.Config, error) {
 	cfg := v.config
 	cfg.Inputs = slices.Clone(cfg.Inputs)
@@ -46,11 +47,11 @@ func (v *Variant) Random() bool {
 
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	w := &v.Spec.Workloads[workload]
-	if w.Trace != nil && w.Trace.Format == Placements {
-		return w.Trace.stream()
+	if w.Trace != nil && v.traces[workload] != nil {
+		return v.traces[workload].Replay(w.Trace.options())
 	}
 	if w.Trace != nil {
-		return v.traces[workload].Replay(w.Trace.options())
+		return w.Trace.source()
 	}
 	return workloads.NewChurn(w.churnConfig(seed))
 }

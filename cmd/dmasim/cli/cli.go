@@ -103,6 +103,7 @@ why?`,
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
 	root.AddCommand(newBenchCommand())
+	root.AddCommand(newTraceCommand())
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())

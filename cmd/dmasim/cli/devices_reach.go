@@ -50,10 +50,3 @@ func drawReach(b *strings.Builder, title string, reach mem.RangeSet) {
 	left := max(barWidth/2-len(half)/2, 2)
 	fmt.Fprintf(b, "   0%s%s%s%s\n", strings.Repeat(" ", left-1), half, strings.Repeat(" ", max(barWidth-left-len(half)-len(end), 1)), end)
 }
-
-// mark returns the address at the left of a cell.
-func mark(order, cell int) uint64 {
-	over, product := bits.Mul64(1<<order, uint64(cell))
-	at, _ := bits.Div64(over, product, barWidth)
-	return at
-}

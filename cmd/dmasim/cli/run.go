@@ -43,9 +43,14 @@ func newRunCommand() *cobra.Command {
 		Short: "Run a scenario or a trace and draw what happened",
 		Long: `Run a scenario: every variant of it on the same work. The argument is a scenario
 file, the name of an embedded scenario (` + strings.Join(scenario.Names(), ", ") + `), or a
-trace: buffer lifetimes in MiniMalloc's CSV format (.csv), or a placement trace,
-binary or text (.bin, .txt, .bin.gz, .txt.gz), which is read as it is played,
-whatever its length. Without one, run does the embedded scenario ` + defaultScenario + `.
+trace in any format that dmasim trace reads: what Linux traces of CMA, pages and
+dma-bufs, pictures of the dma-bufs that live, our CSV, MiniMalloc's, placement
+traces; all of them also gzipped. All but MiniMalloc's are read as they are played,
+whatever their length. Without an argument, run does the embedded scenario
+` + defaultScenario + `.
+
+What is missing in a recording is said; --strict refuses such a one. Where a
+recording tells of several heaps, --heap says which to play.
 
 The table has a row for each variant: buffers asked for; the share that the client
 that fared worst did not get; when the first request failed; the mean share of
@@ -60,7 +65,7 @@ leaks; the first thousand are in incidents.csv.
 
 For a trace it also prints what each variant needs, if nothing failed, as a
 ratio to the load, the most bytes that live at once, below which no strategy can
-stay; and, of a .csv, how low the buffers are packed by someone who knows all
+stay; and, of MiniMalloc's, how low the buffers are packed by someone who knows all
 lifetimes and no devices (see dmasim pack).
 
 The results, with figures as PNG and SVG, go to a directory that is written whole
@@ -74,6 +79,7 @@ it is released at the end, whatever ends it. --dry-run says what would be done.`
   dmasim run A.1048576.csv --allocator first-fit --allocator best-fit
   dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size
   dmasim run random.bin.gz --allocator first-fit --allocator tlsf
+  dmasim run cma.txt.gz --heap reserved --allocator cma
   dmasim run my.yaml --backend kernel --budget 32MiB --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
@@ -137,20 +143,8 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 // it is a trace, what is known of the trace is returned with the scenario around
 // it.
 func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, *offline, error) {
-	switch {
-	case isProblem(name):
-		problem, err := readProblem(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		sc, err := o.trace.problem(name, problem)
-		if err != nil {
-			return nil, nil, err
-		}
-		known, err := packBriefly(cmd.Context(), problem)
-		return sc, &known, inFile(name, err)
-	case isPlacement(name):
-		return o.trace.placements(name)
+	if isTrace(name) {
+		return o.trace.load(cmd, name)
 	}
 	if flag := o.trace.used(cmd.Flags()); flag != "" {
 		return nil, nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)

@@ -15,7 +15,7 @@ import (
 var groups = []group{
 	{"cma", true, runArea, cmaDebugfs},
 	{"system", true, runSystem, ""},
-	{"per-cpu", true, runPerCPU, ""},
+	{"per-cpu", true, runPerCPU, memorySections},
 	{"errno", false, runCalls, ""},
 	{"life", true, runLives, ""},
 	{"exhaustion", true, runExhaustion, ""},
