@@ -119,11 +119,29 @@ func (e *Experiment) build(point int) (v scenario.Variant, settingOf []int, err 
 
 // layOut makes the parameters with all their values.
 func (e *Experiment) layOut(d *strictyaml.Decoder, root *yaml.Node, f *File) error {
-	e.sampled, e.points = 1, len(e.variants)
+	e.sampled = 1
 	if f.Sample != nil {
 		e.sampled = f.Sample.Points
-		e.points *= e.sampled
 	}
+	cells := int64(len(e.variants)) * int64(e.sampled)
+	drawn := int64(0)
+	for i := range f.Parameters {
+		if p := &f.Parameters[i]; p.Values == nil {
+			drawn += int64(e.sampled)
+		} else if cells <= MaxCells {
+			cells *= int64(len(p.Values.nodes))
+		}
+	}
+	if cells > MaxCells || cells*int64(e.Replications) > MaxCells {
+		d.Fail(root, fmt.Sprintf("the experiment has more than %d cells", MaxCells))
+	}
+	if drawn > MaxCells {
+		d.Fail(strictyaml.At(root, "sample"), fmt.Sprintf("the sample has more than %d values", MaxCells))
+	}
+	if err := d.Err(); err != nil {
+		return err
+	}
+	e.points = int(cells)
 	for i := range f.Parameters {
 		made := f.Parameters[i].parameter(f.Sample)
 		made.unit = made.commonUnit()
@@ -134,15 +152,6 @@ func (e *Experiment) layOut(d *strictyaml.Decoder, root *yaml.Node, f *File) err
 			d.Fail(place, "name "+strictyaml.Quote(made.Name)+" is that of a column of the tables")
 		}
 		e.Parameters = append(e.Parameters, made)
-		if !made.drawn {
-			e.points *= len(made.values) // neither is above the nodes of a file times MaxCells
-		}
-		if e.points > MaxCells {
-			break
-		}
-	}
-	if e.points > MaxCells || e.points*e.Replications > MaxCells {
-		d.Fail(root, fmt.Sprintf("the experiment has more than %d cells", MaxCells))
 	}
 	return d.Err()
 }
