@@ -36,7 +36,7 @@ func newSweepCommand() *cobra.Command {
 	var o sweepOptions
 	cmd := &cobra.Command{
 		Use:   "sweep EXPERIMENT.yaml",
-		Short: "Run a scenario with many values of its fields, on one machine or many",
+		Short: "Run a scenario with many values of its fields",
 		Long: `Run an experiment: a scenario, of which some fields have many values. Values that
 are listed are all combined; ranges are sampled, at random or as a Latin hypercube.
 docs/sweeps.md describes the file.
