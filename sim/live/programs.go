@@ -190,7 +190,10 @@ func (p *player) resume(t *told) error {
 func (p *player) skip(t *told, step *program.Step) bool {
 	p.skipped[step.Verb]++
 	p.summary.Programs.Steps--
-	t.thread.Set(step.As, program.Value{Kind: absent})
+	switch step.Verb {
+	case program.Attach, program.DMA, program.ExportFences, program.Dup, program.Receive, program.Mmap:
+		t.thread.Set(step.As, program.Value{Kind: absent})
+	}
 	return true
 }
 
@@ -220,7 +223,7 @@ func (p *player) play(t *told, step *program.Step, now time.Duration) (ok bool, 
 		t.wake = max(now, t.devicesBusy)
 		return p.skip(t, step), nil
 	}
-	if step.Of != program.NoVariable && t.thread.Get(step.Of).Kind == absent {
+	if isAbout(step) && t.thread.Get(step.Of).Kind == absent {
 		if target := p.latest[step.Process]; step.Verb == program.Send && target != nil && !target.ended {
 			target.deliver(message{}, now)
 		}
@@ -228,6 +231,17 @@ func (p *player) play(t *told, step *program.Step, now time.Duration) (ok bool, 
 	}
 	errno, err := p.call(t, step, now)
 	return p.result(t, step, now, errno), err
+}
+
+// isAbout reports whether a step is about what a variable holds.
+func isAbout(step *program.Step) bool {
+	switch step.Verb {
+	case program.Open, program.Fork, program.Exec:
+		return false
+	case program.Alloc:
+		return step.Heap < 0
+	}
+	return true
 }
 
 // result notes a call that was refused. Refused allocations are counted elsewhere.

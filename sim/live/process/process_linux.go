@@ -254,9 +254,9 @@ func (p *Process) fork(limit int) (child *Process, errno unix.Errno, err error) 
 	if err != nil {
 		return nil, 0, err
 	}
-	child = &Process{channel: ours, limit: limit}
+	made := &Process{channel: ours, limit: limit}
 	defer func() {
-		if child == nil {
+		if child == nil && !made.ended {
 			err = errors.Join(err, unix.Close(ours))
 		}
 	}()
@@ -268,11 +268,12 @@ func (p *Process) fork(limit int) (child *Process, errno unix.Errno, err error) 
 	if err != nil || errno != 0 {
 		return nil, errno, err
 	}
-	child.pid = int(pid)
-	if _, _, err := child.hear(); err != nil { // it is there
-		return nil, 0, errors.Join(err, child.Kill())
+	made.pid = int(pid)
+	_, _, err = made.hear() // it is there
+	if err := errors.Join(err, p.setLimit(p.limit), made.setLimit(limit)); err != nil {
+		return nil, 0, errors.Join(err, made.Kill())
 	}
-	return child, 0, errors.Join(p.setLimit(p.limit), child.setLimit(limit))
+	return made, 0, nil
 }
 
 // setLimit limits the numbers of descriptors; 0: as much as it may have.
@@ -288,11 +289,15 @@ func (p *Process) setLimit(limit int) error {
 	return unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &l, nil)
 }
 
-// Exec replaces the process by another program.
+// Exec replaces the process by another program. Its runtime wants descriptors while
+// it starts, and raises the limit.
 func (p *Process) Exec() (unix.Errno, error) {
+	if err := p.setLimit(0); err != nil {
+		return 0, err
+	}
 	_, errno, err := p.ask(actExec)
 	if err == nil {
-		err = p.setLimit(p.limit) // the runtime of Go raises it
+		err = p.setLimit(p.limit)
 	}
 	return errno, err
 }
@@ -346,7 +351,11 @@ func (p *Process) Exit() error {
 	if p.ended {
 		return nil
 	}
-	return errors.Join(p.say(actSyscall, unix.SYS_EXIT_GROUP, 0), p.wait())
+	err := p.say(actSyscall, unix.SYS_EXIT_GROUP, 0)
+	if err != nil {
+		return errors.Join(err, p.Kill())
+	}
+	return p.wait()
 }
 
 // Kill kills the process, and waits until its files are closed.
