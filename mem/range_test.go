@@ -109,3 +109,21 @@ func TestRangesAsJSON(t *testing.T) {
 		}
 	}
 }
+
+func TestBar(t *testing.T) {
+	set := mem.NewRangeSet(mem.Range{Lo: 100, Hi: 120}, mem.Range{Lo: 135, Hi: 136}, mem.Range{Lo: 190, Hi: 300})
+	for _, test := range []struct {
+		of    mem.Range
+		width int
+		want  string
+	}{
+		{mem.Range{Lo: 100, Hi: 200}, 10, "##.+.....#"},
+		{mem.Range{Lo: 100, Hi: 200}, 3, "+++"},
+		{mem.Range{Lo: 0, Hi: 50}, 2, ".."},
+		{mem.Range{Lo: 1 << 63, Hi: 1<<64 - 1}, 4, "...."},
+	} {
+		if got := set.Bar(test.of, test.width); got != test.want {
+			t.Errorf("%v in %d: %q, want %q", test.of, test.width, got, test.want)
+		}
+	}
+}

@@ -42,6 +42,7 @@ func packages(t *testing.T) []pkg {
 var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
+	"dmasim/sim/experiment",
 	"dmasim/sim/validate",
 	"dmasim/sim/live",
 	"dmasim/sim/scenario",

@@ -198,12 +198,13 @@ func (s strip) fill(c draw.Canvas, box vg.Rectangle, p *explain.Picture, owners 
 			continue
 		}
 		place := slices.Index(owners, b.Owner)
-		tones[b.Owner] = 1 - tones[b.Owner]
+		tone := tones[b.Owner]
+		tones[b.Owner] = 1 - tone
 		each(b.Range, func(i int, share float64) {
 			held[i] += share
 			if share > most[i] {
 				most[i] = share
-				shades[i] = clientColor(min(place, ownClients), tones[b.Owner])
+				shades[i] = clientColor(min(place, ownClients), tone)
 			}
 		})
 	}

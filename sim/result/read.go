@@ -35,6 +35,9 @@ func Read(dir string) (*Result, error) {
 	if r.Manifest.Format != Format {
 		return nil, fmt.Errorf("result %s is in format %d, this program reads format %d", dir, r.Manifest.Format, Format)
 	}
+	if r.Manifest.Content != "" {
+		return nil, fmt.Errorf("%s holds a %s, not a run: %w", dir, r.Manifest.Content, ErrNotResult)
+	}
 	if err := r.read(dir); err != nil {
 		return nil, fmt.Errorf("result %s: %w", dir, err)
 	}

@@ -99,11 +99,14 @@ why?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
+	root.AddCommand(newCompareCommand())
+	root.AddCommand(newSizeCommand())
 	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
 	root.AddCommand(newBenchCommand())
+	root.AddCommand(newTraceCommand())
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())

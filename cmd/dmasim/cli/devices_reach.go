@@ -45,27 +45,8 @@ func drawReach(b *strings.Builder, title string, reach mem.RangeSet) {
 		fmt.Fprintf(b, "\n%s: %s\n", title, reach)
 		return
 	}
-	cells := make([]byte, barWidth)
-	for i := range cells {
-		cell := mem.Range{Lo: mark(order, i), Hi: mark(order, i+1)}
-		switch inside := reach.Intersect(mem.RangeSet{cell}).Size(); inside {
-		case 0:
-			cells[i] = '.'
-		case cell.Size():
-			cells[i] = '#'
-		default:
-			cells[i] = '+'
-		}
-	}
-	fmt.Fprintf(b, "\n%s (# all, + some, . none)\n  [%s]\n", title, cells)
+	fmt.Fprintf(b, "\n%s (# all, + some, . none)\n  [%s]\n", title, reach.Bar(mem.Range{Hi: 1 << order}, barWidth))
 	half, end := mem.Size(1<<order/2).String(), mem.Size(1<<order).String()
 	left := max(barWidth/2-len(half)/2, 2)
 	fmt.Fprintf(b, "   0%s%s%s%s\n", strings.Repeat(" ", left-1), half, strings.Repeat(" ", max(barWidth-left-len(half)-len(end), 1)), end)
-}
-
-// mark returns the address at the left of a cell.
-func mark(order, cell int) uint64 {
-	over, product := bits.Mul64(1<<order, uint64(cell))
-	at, _ := bits.Div64(over, product, barWidth)
-	return at
 }

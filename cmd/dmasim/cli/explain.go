@@ -313,35 +313,6 @@ func (o *explainOptions) draw(e *explain.Explanation) (bool, error) {
 	return true, writeFigure(o.picture, &figure)
 }
 
-// checkPicture refuses names of pictures that do not say what they are.
-func checkPicture(path string) error {
-	if ext := filepath.Ext(path); path != "" && ext != ".png" && ext != ".svg" {
-		return fmt.Errorf("--picture %s: want a name that ends in .png or .svg", path)
-	}
-	return nil
-}
-
-// writeFigure writes a figure, as its name ends, under another name and renames
-// it, so that it is never there in part.
-func writeFigure(path string, figure *report.Figure) error {
-	write := figure.WritePNG
-	if filepath.Ext(path) == ".svg" {
-		write = figure.WriteSVG
-	}
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return err
-	}
-	err = errors.Join(write(f), f.Chmod(0o644), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
-}
-
 // printExplanation writes an explanation for people.
 func printExplanation(w io.Writer, e *explain.Explanation) {
 	printParagraphs(w, "", "", []string{e.Headline()})

@@ -12,6 +12,8 @@ import (
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
 	"dmasim/sim/scenario"
+	"dmasim/sim/validate"
+	"dmasim/sim/validate/kernel"
 )
 
 func probedMachine(t *testing.T) *probe.Report {
@@ -111,7 +113,7 @@ func TestPrintProbeIsNarrow(t *testing.T) {
 		r.DMABufs.Buffers = append(r.DMABufs.Buffers, dmaheap.BufferInfo{Inode: 7, Size: 4096, Exporter: "system"})
 	}
 	var b strings.Builder
-	if err := printProbe(&b, r); err != nil {
+	if err := printProbe(&b, &probed{r, kernel.Observability{Aspects: []string{"errno"}, Gaps: []validate.Gap{{Aspect: "cma"}, {Aspect: "life"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -122,7 +124,7 @@ func TestPrintProbeIsNarrow(t *testing.T) {
 	}
 	for _, want := range []string{
 		"you may not open it", "you may open it", "1 unknown, 2 DMA-FQ", "and raise that to any number", "2 descriptors, 0 mappings", "and 1 more, see --json",
-		"?[2J?fake",
+		"?[2J?fake", "could compare here: errno; not: cma, life (dmasim validate tells why)", "4KiB in no dma-buf of this heap",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

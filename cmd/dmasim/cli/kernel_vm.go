@@ -86,6 +86,9 @@ func (o *vmOptions) run(cmd *cobra.Command, args []string) error {
 	if err != nil {
 		return err
 	}
+	if err := vm.Ready(); err != nil {
+		return failedRun{err}
+	}
 	m := o.machine
 	if m.Kernel == "" {
 		if m.Kernel, err = o.lane.Image(cmd.Context(), cmd.ErrOrStderr()); err != nil {

@@ -225,12 +225,15 @@ release; those of /proc are as the kernel counts them. Where Linux and the
 Devicetree Specification read a blob differently, a warning says so, and Linux's
 reading is shown.`,
 		Example: `  dmasim machine show bcm2711-rpi-4-b.dtb --ram 4GiB
-  dmasim machine show board.dtb --map board.png
+  dmasim machine show board.dtb --picture board.png
   cd /proc && sudo cp meminfo zoneinfo buddyinfo pagetypeinfo iomem ~/saved
   dmasim machine show ~/saved --json
   sudo dmasim machine show --live`,
 		Args: flags.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if err := checkPicture(picture); err != nil {
+				return err
+			}
 			d, err := flags.describe(args)
 			if err != nil {
 				return err
@@ -254,28 +257,17 @@ reading is shown.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&flags.asJSON, "json", false, "print one object")
-	cmd.Flags().StringVar(&picture, "map", "", "draw the map of physical memory to `FILE`, .png or .svg")
+	cmd.Flags().StringVar(&picture, "picture", "", "draw the map of physical memory to `FILE`, .png or .svg")
 	return cmd
 }
 
-// drawMachine draws the map to a file that is there whole or not at all.
+// drawMachine draws the map.
 func drawMachine(path string, d *machine.Description) error {
 	figure, err := report.PhysicalMap(d)
 	if err != nil {
 		return err
 	}
-	write := figure.WritePNG
-	switch filepath.Ext(path) {
-	case ".png":
-	case ".svg":
-		write = figure.WriteSVG
-	default:
-		return fmt.Errorf("--map %s: want a file that ends in .png or .svg", path)
-	}
-	if err := writeWhole(path, write); err != nil {
-		return failedRun{fmt.Errorf("write %s: %w", path, err)}
-	}
-	return nil
+	return writeFigure(path, figure)
 }
 
 func newMachineImportCommand() *cobra.Command {

@@ -90,6 +90,9 @@ type CMAArea struct {
 	OrderPerBit  uint64   `json:"order_per_bit"`
 	AllocSuccess uint64   `json:"alloc_pages_success"` // pages, since boot; 0 also unknown
 	AllocFail    uint64   `json:"alloc_pages_fail"`
+	// Taken is what is in use; of the places and sizes of dma-bufs in it the kernel
+	// tells no more.
+	Taken mem.RangeSet `json:"taken"`
 }
 
 // Bounce is the pool of bounce buffers, swiotlb; of size 0 where the kernel made

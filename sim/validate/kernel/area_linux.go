@@ -12,6 +12,7 @@ import (
 	"golang.org/x/sys/unix"
 
 	"dmasim/allocator/dmaheap"
+	"dmasim/devices/machine/probe"
 	"dmasim/sim/validate"
 )
 
@@ -184,12 +185,8 @@ func (a *Area) state() (s validate.AreaState, err error) {
 	if err != nil {
 		return s, err
 	}
-	for _, word := range strings.Fields(string(text)) {
-		n, err := strconv.ParseUint(word, 10, 32)
-		if err != nil {
-			return s, fmt.Errorf("%s/bitmap: %w", a.debugfs, err)
-		}
-		s.Bitmap = append(s.Bitmap, uint32(n))
+	if s.Bitmap, err = probe.ParseCMABitmap(string(text)); err != nil {
+		return s, fmt.Errorf("%s: %w", a.debugfs, err)
 	}
 	files := []struct {
 		path string

@@ -36,6 +36,7 @@ type group struct {
 	name   string
 	onlyVM bool
 	run    func(context.Context, *Options, *Result) error
+	needs  string // a file that has to be there
 }
 
 // Groups returns the names of the groups of aspects, in their order.
@@ -60,7 +61,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 	r := &Result{Report: validate.Report{Kernel: release(), Aspects: []validate.Aspect{}, Gaps: []validate.Gap{}, Notes: []string{}}}
 	run := groups
 	if o.Device != "" {
-		run, o.Groups = []group{{o.Device, true, runDevice}}, nil
+		run, o.Groups = []group{{name: o.Device, onlyVM: true, run: runDevice}}, nil
 	}
 	for _, g := range run {
 		if len(o.Groups) > 0 && !slices.Contains(o.Groups, g.name) {
@@ -77,6 +78,30 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 	}
 	return r, nil
+}
+
+// Observability is what could be compared on a machine.
+type Observability struct {
+	Aspects []string       `json:"aspects"` // groups
+	Gaps    []validate.Gap `json:"not_checked"`
+}
+
+// Observable returns which groups of aspects could be compared on this machine, and
+// why others could not. It changes nothing.
+func Observable() Observability {
+	o := Observability{Aspects: []string{}, Gaps: []validate.Gap{}}
+	for _, g := range groups {
+		err := g.permitted()
+		if err == nil && g.needs != "" {
+			_, err = os.Stat(g.needs)
+		}
+		if gap, ok := gapOf(g.name, err); ok {
+			o.Gaps = append(o.Gaps, gap)
+		} else if err == nil {
+			o.Aspects = append(o.Aspects, g.name)
+		}
+	}
+	return o
 }
 
 // permitted returns why a group does not run on this machine.

@@ -13,12 +13,12 @@ import (
 )
 
 var groups = []group{
-	{"cma", true, runArea},
-	{"system", true, runSystem},
-	{"per-cpu", true, runPerCPU},
-	{"errno", false, runCalls},
-	{"life", true, runLives},
-	{"exhaustion", true, runExhaustion},
+	{"cma", true, runArea, cmaDebugfs},
+	{"system", true, runSystem, ""},
+	{"per-cpu", true, runPerCPU, memorySections},
+	{"errno", false, runCalls, ""},
+	{"life", true, runLives, ""},
+	{"exhaustion", true, runExhaustion, ""},
 }
 
 func release() string {

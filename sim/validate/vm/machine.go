@@ -37,11 +37,24 @@ var (
 // qemu is the program that emulates a machine of this kind.
 const qemu = "qemu-system-x86_64"
 
+// Ready returns what keeps this host from running a machine, if anything does: QEMU is
+// not installed, or dmasim not linked statically.
+func Ready() error {
+	if err := need(tool{qemu, "qemu-system-x86"}); err != nil {
+		return err
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return err
+	}
+	return checkStatic(program)
+}
+
 // Run runs a job in a machine and returns its exit status. What it prints goes to
 // out and errors; the files that it leaves are written to the same places of the
 // host. Nothing is left running or lying about, also when ctx ends.
 func Run(ctx context.Context, m *Machine, job *Job, out, errs io.Writer) (status int, err error) {
-	if err := need(tool{qemu, "qemu-system-x86"}); err != nil {
+	if err := Ready(); err != nil {
 		return 0, err
 	}
 	program, err := os.Executable()
