@@ -74,6 +74,7 @@ var below = map[string][]string{
 	"dmasim/allocator/kernel": {"dmasim/allocator/golden"},
 	// Usable on its own, so everything of dmasim is above it.
 	"dmasim/allocator/dmaheap": {"dmasim"},
+	"dmasim/sim/live/process":  {"dmasim/sim/live$", "dmasim/sim$", "dmasim/workloads"},
 }
 
 func layer(path string) int {

@@ -6,6 +6,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -13,10 +14,8 @@ import (
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/workloads"
+	"dmasim/workloads/program"
 )
-
-// ErrPrograms is returned for a configuration with processes that run programs.
-var ErrPrograms = errors.New("processes with programs are not played on a kernel")
 
 // Heap is a heap of the kernel.
 type Heap interface {
@@ -37,6 +36,8 @@ type Config struct {
 	Heap   []Heap   // for each of the configuration's heaps; the same one may be there twice
 	Budget mem.Size // that live buffers may hold together
 	Page   mem.Size
+	// Spawn makes a process without files, which may have so many descriptors.
+	Spawn func(descriptors int) (Process, error)
 	// Clock tells the time of a request; nil: it is not measured.
 	Clock func() time.Duration
 }
@@ -52,6 +53,7 @@ type Summary struct {
 	Released   uint64    `json:"released"` // buffers closed, at their time or at the end
 	Latency    *Latency  `json:"latency"`  // of served requests; null: not measured
 	First      *Failure  `json:"first_failure"`
+	Programs   *Programs `json:"programs"` // null: no process has one
 }
 
 // Refusal counts the requests that the kernel refused for one cause.
@@ -77,6 +79,7 @@ type Latency struct {
 
 // player plays one configuration.
 type player struct {
+	ctx     context.Context
 	cfg     Config
 	inputs  []*input
 	due     departures
@@ -86,6 +89,12 @@ type player struct {
 	summary Summary
 	times   []time.Duration
 	refused [allocator.NumCauses]uint64
+
+	told        []*told // those that run, in the order of their births
+	latest      map[string]*told
+	shared      int // buffers that processes hold
+	sharedBytes uint64
+	skipped     map[program.Verb]uint64
 }
 
 // input is a source with its next operation and its names.
@@ -101,19 +110,18 @@ const failed = 0
 // Run plays the work to its end. The error is the context's, a source's, or that of
 // a heap; the summary holds what was done until then.
 func Run(ctx context.Context, cfg Config) (summary Summary, err error) {
-	for i := range cfg.Processes {
-		if cfg.Processes[i].Program != nil {
-			return Summary{Refused: []Refusal{}}, fmt.Errorf("process %s: %w", cfg.Processes[i].Name, ErrPrograms)
-		}
-	}
-	p := &player{cfg: cfg, live: map[uint64]Buffer{}}
+	p := &player{ctx: ctx, cfg: cfg, live: map[uint64]Buffer{}}
 	defer func() {
+		err = errors.Join(err, p.endAll())
 		for number := range p.live {
 			err = errors.Join(err, p.release(number))
 		}
 		p.finish()
 		summary = p.summary
 	}()
+	if err := p.begin(); err != nil {
+		return p.summary, err
+	}
 	for i := range cfg.Inputs {
 		in := &input{Input: &cfg.Inputs[i], names: map[uint64]uint64{}}
 		p.inputs = append(p.inputs, in)
@@ -132,17 +140,29 @@ func Run(ctx context.Context, cfg Config) (summary Summary, err error) {
 	}
 }
 
-// step does what comes next. At one instant buffers whose lifetime ends go first.
+// step does what comes next. At one instant buffers whose lifetime ends go first, and
+// processes go before sources.
 func (p *player) step() (more bool, err error) {
-	in := p.earliest()
-	if len(p.due) > 0 && (in == nil || p.due[0].at <= in.next.At) {
-		if p.cfg.Duration > 0 && p.due[0].at >= p.cfg.Duration {
-			return false, nil
-		}
-		return true, p.release(heap.Pop(&p.due).(departure).number)
+	in, process := p.earliest(), p.nextProcess()
+	const never = time.Duration(math.MaxInt64)
+	due, wake, next := never, never, never
+	if len(p.due) > 0 {
+		due = p.due[0].at
 	}
-	if in == nil || p.cfg.Duration > 0 && in.next.At >= p.cfg.Duration {
+	if process != nil {
+		wake = process.wake
+	}
+	if in != nil {
+		next = in.next.At
+	}
+	now := min(due, wake, next)
+	switch {
+	case len(p.due) == 0 && process == nil && in == nil, p.cfg.Duration > 0 && now >= p.cfg.Duration:
 		return false, nil
+	case due == now && len(p.due) > 0:
+		return true, p.release(heap.Pop(&p.due).(departure).number)
+	case wake == now && process != nil:
+		return true, p.resume(process)
 	}
 	op := in.next
 	cause := allocator.None
@@ -183,7 +203,6 @@ func (p *player) alloc(in *input, op *workloads.Op) (allocator.Cause, error) {
 	if named && in.names[op.Buffer] != failed {
 		return allocator.None, in.misuse(sim.ErrNameInUse)
 	}
-	p.summary.Requests++
 	client := &p.cfg.Clients[in.Clients[op.Client]]
 	buffer, cause, err := p.ask(client, op.Size)
 	if err != nil {
@@ -194,12 +213,9 @@ func (p *player) alloc(in *input, op *workloads.Op) (allocator.Cause, error) {
 		p.number++
 		number = p.number
 		p.live[number] = buffer
-		p.held += buffer.Size()
-		p.summary.Served++
-		p.summary.Peak = max(p.summary.Peak, mem.Size(p.held))
-		p.summary.PeakCount = max(p.summary.PeakCount, len(p.live))
-	} else if p.summary.First == nil {
-		p.summary.First = &Failure{op.At, client.Name, mem.Size(op.Size), cause.String()}
+		p.serve(buffer.Size())
+	} else {
+		p.fail(op.At, client.Name, op.Size, cause)
 	}
 	switch {
 	case named:
@@ -210,28 +226,57 @@ func (p *player) alloc(in *input, op *workloads.Op) (allocator.Cause, error) {
 	return cause, nil
 }
 
-// ask asks the kernel for a buffer, if the budget allows for it.
-func (p *player) ask(client *sim.Client, size uint64) (Buffer, allocator.Cause, error) {
-	page := uint64(p.cfg.Page)
+// ask asks the kernel for a buffer.
+func (p *player) ask(client *sim.Client, size uint64) (buffer Buffer, cause allocator.Cause, err error) {
+	cause, err = p.request(size, func() (cause allocator.Cause, err error) {
+		buffer, cause, err = p.cfg.Heap[client.Heap].Alloc(size)
+		return cause, err
+	})
+	return buffer, cause, err
+}
+
+// request counts and times a request, which is only made if the budget allows for
+// it.
+func (p *player) request(size uint64, ask func() (allocator.Cause, error)) (allocator.Cause, error) {
+	p.summary.Requests++
 	budget := uint64(p.cfg.Budget)
-	if size > budget || (size+page-1)/page*page > budget-min(p.held, budget) {
+	if size > budget || p.whole(size) > budget-min(p.held, budget) {
 		p.summary.OverBudget++
-		return nil, allocator.Limit, nil
+		return allocator.Limit, nil
 	}
 	var begun time.Duration
 	if p.cfg.Clock != nil {
 		begun = p.cfg.Clock()
 	}
-	buffer, cause, err := p.cfg.Heap[client.Heap].Alloc(size)
-	if err != nil {
-		return nil, cause, err
-	}
-	if cause != allocator.None {
+	cause, err := ask()
+	switch {
+	case err != nil:
+	case cause != allocator.None:
 		p.refused[cause]++
-	} else if p.cfg.Clock != nil {
+	case p.cfg.Clock != nil:
 		p.times = append(p.times, p.cfg.Clock()-begun)
 	}
-	return buffer, cause, nil
+	return cause, err
+}
+
+// whole rounds bytes within the budget up to whole pages.
+func (p *player) whole(bytes uint64) uint64 {
+	page := uint64(p.cfg.Page)
+	return (bytes + page - 1) / page * page
+}
+
+// serve counts a buffer that was made.
+func (p *player) serve(bytes uint64) {
+	p.held += bytes
+	p.summary.Served++
+	p.summary.Peak = max(p.summary.Peak, mem.Size(p.held))
+	p.summary.PeakCount = max(p.summary.PeakCount, len(p.live)+p.shared)
+}
+
+func (p *player) fail(at time.Duration, who string, size uint64, cause allocator.Cause) {
+	if p.summary.First == nil {
+		p.summary.First = &Failure{at, who, mem.Size(size), cause.String()}
+	}
 }
 
 func (p *player) release(number uint64) error {

@@ -23,6 +23,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmasim/internal/suggest"
+	"dmasim/sim/live/process"
 	"dmasim/sim/result"
 	"dmasim/sim/validate/kernel"
 	"dmasim/sim/validate/vm"
@@ -47,6 +48,9 @@ func (e failedRun) Unwrap() error { return e.error }
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if vm.Init() {
 		return 0
+	}
+	if status, is := process.Main(args); is {
+		return status
 	}
 	if status, is := kernel.RunHelper(args); is {
 		return status

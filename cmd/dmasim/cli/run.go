@@ -73,7 +73,9 @@ or not at all. Only a dmasim result is ever replaced.
 
 --backend kernel plays the same work, of the first variant, on the dma-buf heaps of
 this machine, as fast as they serve it: never more than --budget at once, and all of
-it is released at the end, whatever ends it. --dry-run says what would be done.`,
+it is released at the end, whatever ends it. A process with a program is a real
+process there; of its steps, those of devices and of other memory are counted as
+skipped. --dry-run says what would be done.`,
 		Example: `  dmasim run
   dmasim run my.yaml --out results/my
   dmasim run A.1048576.csv --allocator first-fit --allocator best-fit

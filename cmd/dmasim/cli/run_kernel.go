@@ -82,7 +82,7 @@ type kernelRun struct {
 
 // runOnKernel plays the work of a scenario's first variant on the heaps of this
 // machine.
-func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) error {
+func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) (failed error) {
 	if o.hasSeed {
 		sc.SetSeed(o.seed)
 	}
@@ -106,8 +106,10 @@ func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) erro
 			h.Close() // only read from
 		}
 	}()
+	var names []string // of the kernel's heaps
 	for i := range cfg.Heaps {
 		name := k.kernelHeap(&cfg.Heaps[i])
+		names = append(names, name)
 		run.Heaps = append(run.Heaps, dmaheap.HeapFile{Name: name}.Path())
 		h := open[name]
 		if h == nil && !slices.Contains(run.Heaps[:i], run.Heaps[i]) {
@@ -130,14 +132,24 @@ func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) erro
 			player.Heap = append(player.Heap, live.Kernel{Heap: h})
 		}
 	}
+	switch {
+	case k.dryRun:
+		last := 0
+		player.Spawn = func(int) (live.Process, error) { return live.RehearsedProcess{Next: &last}, nil }
+	case slices.ContainsFunc(cfg.Processes, func(p sim.Process) bool { return p.Program != nil }):
+		processes, err := live.StartProcesses(names)
+		if err != nil {
+			return failedRun{fmt.Errorf("start processes: %w", err)}
+		}
+		defer func() { failed = errors.Join(failed, processes.Close()) }()
+		player.Spawn = processes.Spawn
+	}
 	if !k.dryRun {
 		start := time.Now()
 		player.Clock = func() time.Duration { return time.Since(start) }
 	}
 	run.Summary, err = live.Run(cmd.Context(), player)
 	switch {
-	case errors.Is(err, live.ErrPrograms):
-		return err
 	case errors.Is(err, context.Canceled):
 		return failedRun{fmt.Errorf("interrupted: all %d buffers are released", run.Released)}
 	case err != nil:
@@ -189,6 +201,9 @@ func printKernelRun(w io.Writer, r *kernelRun) error {
 	if f := r.First; f != nil {
 		printField(&b, "first", fmt.Sprintf("failure at %v: %s asked for %s: %s", f.At, f.Client, f.Size, f.Cause))
 	}
+	if p := r.Programs; p != nil {
+		printPrograms(&b, p)
+	}
 	if l := r.Latency; l != nil {
 		printField(&b, "latency", fmt.Sprintf("of a served request: median %v, 99th percentile %v, most %v", l.Median, l.P99, l.Most))
 	}
@@ -200,6 +215,25 @@ func printKernelRun(w io.Writer, r *kernelRun) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+func printPrograms(b *strings.Builder, p *live.Programs) {
+	printField(b, "processes", fmt.Sprintf("%d, at most %d at once; %d left at the end", p.Processes, p.MostAtOnce, p.Running))
+	if p.Waiting > 0 {
+		printField(b, "waiting", fmt.Sprintf("%d of these for a message", p.Waiting))
+	}
+	printField(b, "steps", fmt.Sprintf("%d played, of which %d failed", p.Steps, p.Failed))
+	if m := p.FirstMisuse; m != nil {
+		printField(b, "misuse", fmt.Sprintf("first at %v: %s: %s: %s", m.At, m.Process, m.Step, m.Errno))
+	}
+	var skipped []string
+	for _, s := range p.NotPlayed {
+		skipped = append(skipped, fmt.Sprintf("%d %s", s.Steps, s.Step))
+	}
+	if skipped != nil {
+		printField(b, "skipped", strings.Join(skipped, ", ")+": not played, they are of devices or of other memory")
+	}
+	printField(b, "held", fmt.Sprintf("%s in %d buffers by processes at the end", p.HeldBytes.Short(), p.Held))
 }
 
 // unique returns the words without repetitions, in their order.

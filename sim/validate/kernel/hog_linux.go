@@ -14,6 +14,7 @@ import (
 	"syscall"
 
 	"dmasim/allocator/dmaheap"
+	"dmasim/sim/live/process"
 	"dmasim/sim/validate"
 )
 
@@ -82,7 +83,7 @@ func Exhaust(ctx context.Context) (run validate.Exhaustion, err error) {
 	}
 
 	hog := exec.CommandContext(ctx, exe, HelperArgument, "hog", "system", strconv.Itoa(hogSize))
-	hog.Env = helperEnvironment
+	hog.Env = process.Environment
 	hog.Stderr = os.Stderr
 	out, err := hog.StdoutPipe()
 	if err != nil {

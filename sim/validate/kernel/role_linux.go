@@ -7,7 +7,6 @@ import (
 
 // A helper is another process of this program that does what it is told: by
 // HelperArgument and a role, it becomes one.
-//
 
 // HelperArgument is the first argument of a helper's command line.
 const HelperArgument = "validate-helper"
@@ -20,8 +19,6 @@ func RunHelper(args []string) (status int, is bool) {
 	}
 	var err error
 	switch {
-	case args[1] == "process" && len(args) == 3:
-		err = runProcess(args[2])
 	case args[1] == "hog" && len(args) == 4:
 		err = runHog(args[2], args[3])
 	default:
@@ -33,7 +30,3 @@ func RunHelper(args []string) (status int, is bool) {
 	}
 	return 0, true
 }
-
-// helperEnvironment keeps the runtime from opening files and from interrupting
-// system calls.
-var helperEnvironment = []string{"GODEBUG=asyncpreemptoff=1,containermaxprocs=0,updatemaxprocs=0", "GOGC=off", "GOMAXPROCS=1"}
