@@ -45,35 +45,45 @@ var nowhere = allocator.Request{Size: math.MaxUint64, Lo: 1}
 // The rule, where the request needs one, is shared by all requests of the plan:
 // nothing is allocated.
 func (p *Plan) Request(payload, granule uint64) (request allocator.Request) {
+	p.Fill(&request, payload, granule)
+	return request
+}
+
+// Fill makes an empty request the one that Request returns.
+func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
 	touched := p.sizing.touched(payload)
 	size, fits := p.sizing.size(touched)
 	if fits {
 		size, fits = roundUp(size, granule)
 	}
 	if touched == math.MaxUint64 || !fits {
-		return nowhere
+		*request = nowhere
+		return
 	}
 	order := p.order(size)
 	if order == orders {
-		return nowhere
+		*request = nowhere
+		return
 	}
-	d := &p.demands[order]
-	slack := size - touched
 	request.Size = size
-	if !d.plain(&request, slack) {
-		return allocator.Request{Size: size, Slack: slack, Rule: d.rule}
-	}
-	return request
+	p.demands[order].fill(request, size-touched)
 }
 
-// plain puts the demand into the simple fields of a request, if they express it
-// exactly.
-func (d *demand) plain(request *allocator.Request, slack uint64) bool {
-	if !d.simple {
-		return false
-	}
+// fill puts the demand into a request of which so many bytes are slack: into its
+// simple fields, if they express it exactly.
+func (d *demand) fill(request *allocator.Request, slack uint64) {
 	w := &d.window
-	request.Lo = w.Reach.Lo
+	simple, boundary := d.simple, uint64(0)
+	for _, b := range w.Bounds {
+		// The field checks the whole block.
+		simple = simple && b.Extra >= 0 && uint64(b.Extra) == slack
+		boundary = b.Boundary
+	}
+	if !simple {
+		request.Slack, request.Rule = slack, d.rule
+		return
+	}
+	request.Lo, request.Boundary = w.Reach.Lo, boundary
 	if w.Align > 1 {
 		request.Align = w.Align
 	}
@@ -81,14 +91,6 @@ func (d *demand) plain(request *allocator.Request, slack uint64) bool {
 	if hi, over := bits.Add64(w.Reach.Hi, slack, 0); over == 0 && hi != math.MaxUint64 {
 		request.Hi = hi
 	}
-	for _, b := range w.Bounds {
-		// The field checks the whole block.
-		if b.Extra < 0 || uint64(b.Extra) != slack {
-			return false
-		}
-		request.Boundary = b.Boundary
-	}
-	return true
 }
 
 // Size returns what Request reserves for a payload in a heap whose unit is one

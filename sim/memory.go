@@ -101,8 +101,7 @@ func (s *Simulation) placeFor(p *process, from int32, size uint64) (slot uint32,
 	if h := s.paged(from); h != nil && !s.limited(p.client, from, size) {
 		return s.placePages(h, p.client, p.owner, from, size)
 	}
-	c := &s.cfg.Clients[p.client]
-	return s.place(from, &heap.Request{Owner: p.client, Plan: c.Plan, Placement: c.Placement, Payload: size})
+	return s.place(from, s.request(p.client, size))
 }
 
 // placePages asks a heap that takes pages for a buffer.

@@ -29,6 +29,7 @@ type Simulation struct {
 	cfg       Config
 	heaps     []*heap.Heap
 	inputs    []*input
+	requests  []heap.Request // by client
 	buffers   []live
 	freeSlots []uint32
 	due       agenda
@@ -69,15 +70,20 @@ type use struct {
 	writing   int32
 }
 
-// input is a source with the operation it offers next.
+// input is a source with the operations that come next.
 type input struct {
 	Input
-	index int32
-	names names
-	next  *workloads.Op     // that of offer
-	offer workloads.Outcome // the operation that comes next, and then what became of it
-	more  bool
+	index   int32
+	names   names
+	batches workloads.BatchSource // nil: the source looks at outcomes
+	batch   []workloads.Op        // room for what is asked of the source at once
+	ahead   []workloads.Op        // what comes next; none: the source has ended
+	last    workloads.Outcome     // of the operation before that
 }
+
+// batchSize is how many operations are asked at once of a source that looks at no
+// outcomes.
+const batchSize = 64
 
 // New makes a simulation with every heap empty. Every index in cfg must be
 // valid.
@@ -97,15 +103,26 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		}
 		s.heaps = append(s.heaps, made)
 	}
+	for i, client := range cfg.Clients {
+		s.requests = append(s.requests, heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement})
+	}
 	for _, in := range cfg.Inputs {
-		made := &input{Input: in, index: int32(len(s.inputs))}
-		made.next = &made.offer.Op
+		made := &input{Input: in, index: int32(len(s.inputs)), batch: make([]workloads.Op, 1)}
+		if batches, ok := in.Source.(workloads.BatchSource); ok {
+			made.batches, made.batch = batches, make([]workloads.Op, batchSize)
+		}
 		s.inputs = append(s.inputs, made)
 	}
 	if err := s.startMachine(); err != nil {
 		return nil, err
 	}
-	return s, s.startSystem()
+	if err := s.startSystem(); err != nil {
+		return nil, err
+	}
+	for i := range s.requests {
+		s.requests[i].MapsLater = s.mapsLater(i)
+	}
+	return s, nil
 }
 
 // windows returns what the clients of a heap can reach, if the heap may know.
@@ -143,7 +160,7 @@ func (s *Simulation) Run(ctx context.Context) error {
 		}
 	}
 	for steps := 0; ; steps++ {
-		if steps%4096 == 0 && ctx.Err() != nil {
+		if steps%checkContext == 0 && ctx.Err() != nil {
 			return ctx.Err()
 		}
 		done, err := s.step()
@@ -166,10 +183,14 @@ func (s *Simulation) Run(ctx context.Context) error {
 	return s.findLeaks()
 }
 
-// step executes the earliest operation. At one instant, buffers whose lifetime
-// ends go first, then frees of sources, then allocations.
+// checkContext is the number of steps after which the context is looked at.
+const checkContext = 4096 / batchSize
+
+// step does what comes next: what is due, or operations of one input, to the end of
+// its batch or until something else comes first. At one instant, buffers whose
+// lifetime ends go first, then frees of sources, then allocations.
 func (s *Simulation) step() (done bool, err error) {
-	in := s.earliest()
+	in, until := s.earliest()
 	end := time.Duration(math.MaxInt64)
 	if s.cfg.Duration > 0 {
 		end = s.cfg.Duration
@@ -177,7 +198,7 @@ func (s *Simulation) step() (done bool, err error) {
 	if s.stopped {
 		return true, nil
 	}
-	if len(s.due) > 0 && (in == nil || s.due[0].at <= in.next.At) {
+	if len(s.due) > 0 && (in == nil || s.due[0].at <= in.ahead[0].At) {
 		if s.due[0].at >= end {
 			return true, nil
 		}
@@ -188,57 +209,78 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 		return false, s.happen(d)
 	}
-	if in == nil || in.next.At >= end {
+	if in == nil || in.ahead[0].At >= end {
 		return true, nil
 	}
-	s.advance(in.next.At)
-	if s.halted {
-		return true, nil
+	until = min(until, end)
+	var cause allocator.Cause
+	for i := range in.ahead {
+		op := &in.ahead[i]
+		if i > 0 && (op.At >= until || s.stopped || s.halted || len(s.due) > 0 && s.due[0].at <= op.At) {
+			in.ahead = in.ahead[i:]
+			return false, nil
+		}
+		if op.At < s.now {
+			return false, in.misuse(op, ErrOrder)
+		}
+		s.advance(op.At)
+		if s.halted {
+			return true, nil
+		}
+		if cause, err = s.do(in, op); err != nil {
+			return false, err
+		}
 	}
-	if in.offer.Cause, err = s.do(in); err == nil {
-		err = in.pull(&in.offer)
-	}
-	return false, err
+	in.last.Op, in.last.Cause = in.ahead[len(in.ahead)-1], cause
+	return false, in.pull(&in.last)
 }
 
-// earliest returns the input whose operation comes next, nil if all have ended.
-func (s *Simulation) earliest() *input {
-	var first *input
+// earliest returns the input whose operation comes next, nil if all have ended, and
+// when that of another comes.
+func (s *Simulation) earliest() (first *input, until time.Duration) {
+	until = math.MaxInt64
 	for _, in := range s.inputs {
-		if !in.more {
+		if len(in.ahead) == 0 {
 			continue
 		}
-		if first == nil || in.next.At < first.next.At ||
-			(in.next.At == first.next.At && in.next.Kind == workloads.Free && first.next.Kind != workloads.Free) {
+		if first == nil {
+			first = in
+			continue
+		}
+		next, best := &in.ahead[0], &first.ahead[0]
+		if next.At < best.At || (next.At == best.At && next.Kind == workloads.Free && best.Kind != workloads.Free) {
 			first = in
 		}
+		until = min(until, max(next.At, best.At))
 	}
-	return first
+	return first, until
 }
 
-// pull asks the source for its next operation.
+// pull asks the source for its next operations.
 func (in *input) pull(last *workloads.Outcome) error {
-	before := in.next.At
-	in.offer.Op, in.more = in.Source.Next(last)
-	if !in.more {
+	n := 0
+	if in.batches != nil {
+		n = in.batches.Fill(in.batch)
+	} else if op, ok := in.Source.Next(last); ok {
+		in.batch[0] = op
+		n = 1
+	}
+	in.ahead = in.batch[:n]
+	if n == 0 {
 		if err := in.Source.Err(); err != nil {
 			return fmt.Errorf("workload %s: %w", in.Name, err)
 		}
-		return nil
-	}
-	if in.next.At < before || in.next.At < 0 {
-		return in.misuse(ErrOrder)
 	}
 	return nil
 }
 
-// misuse wraps err with the operation that the input offers.
-func (in *input) misuse(err error) error {
+// misuse wraps err with the operation of the input that it is about.
+func (in *input) misuse(op *workloads.Op, err error) error {
 	what := "allocation of"
-	if in.next.Kind == workloads.Free {
+	if op.Kind == workloads.Free {
 		what = "free of"
 	}
-	return fmt.Errorf("workload %s: %s buffer %d at %v: %w", in.Name, what, in.next.Buffer, in.next.At, err)
+	return fmt.Errorf("workload %s: %s buffer %d at %v: %w", in.Name, what, op.Buffer, op.At, err)
 }
 
 func (s *Simulation) advance(to time.Duration) {
@@ -254,15 +296,14 @@ func (s *Simulation) advance(to time.Duration) {
 	}
 }
 
-// do executes the operation that in offers.
-func (s *Simulation) do(in *input) (allocator.Cause, error) {
-	op := in.next
+// do executes an operation of an input.
+func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
 	if op.Kind == workloads.Alloc {
 		return s.alloc(in, op)
 	}
 	switch entry := in.names.get(op.Buffer); entry {
 	case unknownName:
-		return allocator.None, in.misuse(ErrUnknownName)
+		return allocator.None, in.misuse(op, ErrUnknownName)
 	case failedName:
 		in.names.set(op.Buffer, unknownName)
 		return allocator.None, nil
@@ -304,18 +345,16 @@ func (s *Simulation) schedule(at time.Duration, w what, index, turn uint32) {
 func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error) {
 	named := op.Lifetime <= 0
 	if op.Size == 0 {
-		return allocator.None, in.misuse(ErrSize)
+		return allocator.None, in.misuse(op, ErrSize)
 	}
 	if named && in.names.get(op.Buffer) >= firstSlot {
-		return allocator.None, in.misuse(ErrNameInUse)
+		return allocator.None, in.misuse(op, ErrNameInUse)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
-	request := heap.Request{
-		Owner: number, Plan: client.Plan, Placement: client.Placement, Payload: op.Size, Align: op.Align, Limit: op.Limit,
-		MapsLater: s.mapsLater(number),
-	}
-	slot, diagnosis := s.place(int32(client.Heap), &request)
+	request := s.request(number, op.Size)
+	request.Align, request.Limit = op.Align, op.Limit
+	slot, diagnosis := s.place(int32(client.Heap), request)
 	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
@@ -352,6 +391,13 @@ func (s *Simulation) depart(slot uint32) error {
 	}
 	s.closeShare(slot)
 	return s.reap()
+}
+
+// request is for a buffer of a client, good until the client's next.
+func (s *Simulation) request(client int, payload uint64) *heap.Request {
+	r := &s.requests[client]
+	r.Payload, r.Align, r.Limit = payload, 0, 0
+	return r
 }
 
 // place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
@@ -410,7 +456,7 @@ func (s *Simulation) free(slot uint32) error {
 	if err := s.giveBack(slot); err != nil {
 		return err
 	}
-	e := s.next(Free, b.Owner, int(b.heap))
+	e := s.next(Free, int(b.Owner), int(b.heap))
 	e.Size, e.Buffer = b.Payload, &b.Buffer // still there: nothing took the slot since
 	s.emit()
 	return s.broken

@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"pgregory.net/rapid"
+
 	"dmasim/allocator"
 	"dmasim/devices"
 	"dmasim/mem"
@@ -49,7 +51,7 @@ func free(at time.Duration, name uint64) workloads.Op {
 }
 
 // system is one heap of 100 bytes with one client without demands.
-func system(t testing.TB, source workloads.Source) sim.Config {
+func system(t rapid.TB, source workloads.Source) sim.Config {
 	t.Helper()
 	plan, err := devices.Merge()
 	if err != nil {
@@ -153,6 +155,67 @@ func TestMisuse(t *testing.T) {
 			}
 		})
 	}
+}
+
+// batches is a script that looks at no outcomes.
+type batches struct{ *script }
+
+func (b batches) Fill(ops []workloads.Op) int {
+	n := copy(ops, b.ops)
+	b.ops = b.ops[n:]
+	return n
+}
+
+// TestBatches draws work for two sources, together with buffers that end by
+// themselves and work that is wrong: whether a source gives its operations one by
+// one or in batches, the same happens.
+func TestBatches(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var work [2][]workloads.Op
+		for i := range work {
+			at, live := time.Duration(0), map[uint64]bool{}
+			for range rapid.IntRange(0, 300).Draw(t, "operations") {
+				at += time.Duration(rapid.IntRange(0, 2).Draw(t, "gap"))
+				op := alloc(at, rapid.Uint64Range(0, 60).Draw(t, "name"), rapid.Uint64Range(1, 5).Draw(t, "size"))
+				switch wrong := rapid.IntRange(0, 500).Draw(t, "wrong") == 0; {
+				case live[op.Buffer] != wrong:
+					op = free(at, op.Buffer)
+					delete(live, op.Buffer)
+				case rapid.Bool().Draw(t, "timed"):
+					op.Lifetime = 5
+				default:
+					live[op.Buffer] = true
+				}
+				work[i] = append(work[i], op)
+			}
+		}
+		duration := time.Duration(rapid.IntRange(0, 200).Draw(t, "duration"))
+		var want string
+		for kind := range 4 {
+			cfg := system(t, nil)
+			cfg.Duration = duration
+			cfg.Inputs = nil
+			for i, ops := range work {
+				var source workloads.Source = &script{ops: ops}
+				if kind>>i&1 != 0 {
+					source = batches{&script{ops: ops}}
+				}
+				cfg.Inputs = append(cfg.Inputs, sim.Input{Name: "script", Source: source, Clients: []int{0}})
+			}
+			r := &recorder{}
+			s, err := sim.New(cfg, r)
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := fmt.Sprint(s.Run(context.Background()), r.lines)
+			if kind == 0 {
+				want = got
+			}
+			if got != want {
+				t.Fatalf("got  %s\nwant %s", got, want)
+			}
+		}
+	})
 }
 
 func TestOutcomesReachTheSource(t *testing.T) {

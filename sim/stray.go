@@ -227,7 +227,7 @@ func (s *Simulation) strikeFrames(t *transfer, r mem.Range, report IncidentRepor
 // fences use it or are going to.
 func (s *Simulation) orphaned(slot uint32) {
 	b := &s.buffers[slot]
-	o := &orphan{buffer: b.number, client: b.Owner, ranges: slices.Clone(s.extents(slot))}
+	o := &orphan{buffer: b.number, client: int(b.Owner), ranges: slices.Clone(s.extents(slot))}
 	told := false
 	for device := range s.engines {
 		for i, number := range s.engines[device].queue {

@@ -290,7 +290,7 @@ func (s *Simulation) accessBy(t *transfer) {
 
 func (s *Simulation) announceTransfer(kind Kind, t *transfer) {
 	b := &s.buffers[t.slot]
-	e := s.next(kind, b.Owner, int(b.heap))
+	e := s.next(kind, int(b.Owner), int(b.heap))
 	e.Device, e.Size, e.Buffer, e.Since = int(t.device), t.size, &b.Buffer, t.begun
 	s.emit()
 }

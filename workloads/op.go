@@ -49,3 +49,12 @@ type Source interface {
 	// Err returns the error that ended the source, if one did.
 	Err() error
 }
+
+// BatchSource is a source that looks at no outcomes, so that many of its operations
+// can be asked for at once.
+type BatchSource interface {
+	Source
+	// Fill writes the next operations to ops and returns how many: fewer than there
+	// is room for only at the end of the work or at an error.
+	Fill(ops []Op) int
+}

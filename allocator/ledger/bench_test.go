@@ -112,3 +112,29 @@ func BenchmarkDiagnose(b *testing.B) {
 		})
 	}
 }
+
+// BenchmarkWalk walks over all holes and all blocks, as samples do.
+func BenchmarkWalk(b *testing.B) {
+	for _, changes := range []int{500, 4000, 40000} {
+		b.Run(fmt.Sprintf("live=10000/changes=%d", changes), func(b *testing.B) {
+			c := newChurn(0, 10_000)
+			var free, reserved uint64
+			for b.Loop() {
+				b.StopTimer()
+				for range changes / 2 {
+					c.step()
+				}
+				b.StartTimer()
+				for _, hole := range c.ledger.Holes() {
+					free += hole.Size()
+				}
+				for _, block := range c.ledger.Live() {
+					reserved += block.Hi - block.Lo
+				}
+			}
+			if free == 0 || reserved == 0 {
+				b.Error("nothing was walked over")
+			}
+		})
+	}
+}

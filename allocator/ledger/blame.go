@@ -18,7 +18,7 @@ type Blame struct {
 func (b *Blame) Bytes() uint64 {
 	var sum uint64
 	for _, e := range b.Blocks {
-		sum += e.Size
+		sum += e.Hi - e.Lo
 	}
 	return sum
 }
@@ -34,27 +34,24 @@ func (b *Blame) Bytes() uint64 {
 func (l *Ledger) Blame(req allocator.Request, removable func(owner int) bool) (Blame, bool) {
 	var best Blame
 	found := false
-	order := l.byAddress()
+	order := l.Live()
 	for i := range windows(&req) {
 		in := inWindow(&req, i)
 		places := l.places(&req, i)
 		for _, r := range l.arena {
 			segment := r.Intersect(places)
-			from, _ := slices.BinarySearchFunc(order, segment.Lo, func(e entry, lo uint64) int {
-				if e.hi <= lo {
+			from, _ := slices.BinarySearchFunc(order, segment.Lo, func(e Entry, lo uint64) int {
+				if e.Hi <= lo {
 					return -1
 				}
 				return 1
 			})
-			l.blameIn(&in, segment, order[from:], removable, func(blocks []entry, at uint64) {
+			l.blameIn(&in, segment, order[from:], removable, func(blocks []Entry, at uint64) {
 				if found && !fewer(blocks, best.Blocks) {
 					return
 				}
 				found = true
-				best = Blame{At: at}
-				for _, e := range blocks {
-					best.Blocks = append(best.Blocks, l.describe(e))
-				}
+				best = Blame{Blocks: slices.Clone(blocks), At: at}
 			})
 		}
 	}
@@ -62,13 +59,13 @@ func (l *Ledger) Blame(req allocator.Request, removable func(owner int) bool) (B
 }
 
 // fewer compares sets by number, then by bytes.
-func fewer(a []entry, b []Entry) bool {
+func fewer(a []Entry, b []Entry) bool {
 	if len(a) != len(b) {
 		return len(a) < len(b)
 	}
 	var x, y uint64
 	for i := range a {
-		x, y = x+a[i].hi-a[i].lo, y+b[i].Size
+		x, y = x+a[i].Hi-a[i].Lo, y+b[i].Hi-b[i].Lo
 	}
 	return x < y
 }
@@ -76,16 +73,16 @@ func fewer(a []entry, b []Entry) bool {
 // blameIn calls better with the sets that are to be removed from a part of the
 // arena, for every block that may be the first of a set. The blocks are those from
 // the start of the part on.
-func (l *Ledger) blameIn(req *allocator.Request, segment mem.Range, blocks []entry, removable func(owner int) bool, better func([]entry, uint64)) {
+func (l *Ledger) blameIn(req *allocator.Request, segment mem.Range, blocks []Entry, removable func(owner int) bool, better func([]Entry, uint64)) {
 	for !segment.Empty() {
 		n := 0 // blocks up to one that stays, or to the end
-		for n < len(blocks) && blocks[n].lo < segment.Hi && (removable == nil || removable(int(blocks[n].owner))) {
+		for n < len(blocks) && blocks[n].Lo < segment.Hi && (removable == nil || removable(int(blocks[n].Owner))) {
 			n++
 		}
 		part := segment
 		next := segment.Hi
-		if n < len(blocks) && blocks[n].lo < segment.Hi {
-			part.Hi, next = blocks[n].lo, blocks[n].hi
+		if n < len(blocks) && blocks[n].Lo < segment.Hi {
+			part.Hi, next = blocks[n].Lo, blocks[n].Hi
 		}
 		slide(req, part, blocks[:n], better)
 		segment.Lo = max(segment.Lo, next)
@@ -95,18 +92,18 @@ func (l *Ledger) blameIn(req *allocator.Request, segment mem.Range, blocks []ent
 
 // slide looks at every smallest set of neighbours in a part of the arena where
 // all may go.
-func slide(req *allocator.Request, part mem.Range, blocks []entry, better func([]entry, uint64)) {
+func slide(req *allocator.Request, part mem.Range, blocks []Entry, better func([]Entry, uint64)) {
 	last := 0 // the set is [first, last)
 	for first := 0; first <= len(blocks); first++ {
 		run := part
 		if first > 0 {
-			run.Lo = max(part.Lo, blocks[first-1].hi)
+			run.Lo = max(part.Lo, blocks[first-1].Hi)
 		}
 		last = max(last, first)
 		for ; ; last++ {
 			run.Hi = part.Hi
 			if last < len(blocks) {
-				run.Hi = min(part.Hi, blocks[last].lo)
+				run.Hi = min(part.Hi, blocks[last].Lo)
 			}
 			if run.Lo < run.Hi {
 				if at, ok := req.Place(run.Lo, run.Hi, false); ok {
@@ -128,9 +125,4 @@ func inWindow(req *allocator.Request, window int) allocator.Request {
 		in.Rule = &allocator.Rule{Windows: req.Rule.Windows[window : window+1]}
 	}
 	return in
-}
-
-// describe returns what is known of a live block.
-func (l *Ledger) describe(e entry) Entry {
-	return Entry{Addr: e.lo, Size: l.blocks[e.handle].size, Owner: int(e.owner)}
 }

@@ -77,7 +77,7 @@ func (l *Ledger) ArenaGrowth(req allocator.Request) (Growth, bool) {
 	var least Growth
 	hull := l.arena.Hull()
 	first, last := mem.Range{Lo: hull.Lo, Hi: hull.Lo}, mem.Range{Lo: hull.Hi, Hi: hull.Hi}
-	for hole := range l.Holes() {
+	for _, hole := range l.Holes() {
 		if hole.Lo == hull.Lo {
 			first = hole
 		}
@@ -156,7 +156,7 @@ func loosened(req *allocator.Request, halvings uint, unit uint64) allocator.Requ
 // lowestIn returns the lowest legal place of a request of one window, and the
 // bytes there that are touched.
 func (l *Ledger) lowestIn(req allocator.Request) (mem.Range, bool) {
-	for hole := range l.Holes() {
+	for _, hole := range l.Holes() {
 		if at, ok := req.Place(hole.Lo, hole.Hi, false); ok {
 			return touched(&req, at), true
 		}
@@ -166,7 +166,7 @@ func (l *Ledger) lowestIn(req allocator.Request) (mem.Range, bool) {
 
 // highestIn is lowestIn from the other end.
 func (l *Ledger) highestIn(req allocator.Request) (highest mem.Range, found bool) {
-	for hole := range l.Holes() {
+	for _, hole := range l.Holes() {
 		if at, ok := req.Place(hole.Lo, hole.Hi, true); ok {
 			highest, found = touched(&req, at), true
 		}

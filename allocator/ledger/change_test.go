@@ -17,7 +17,7 @@ import (
 func fits(arena mem.RangeSet, blocks []ledger.Entry, req allocator.Request) bool {
 	l := ledger.New(arena, 2)
 	for _, b := range blocks {
-		l.Alloc(allocator.Block{Addr: b.Addr, Size: b.Size}, b.Size, b.Owner)
+		l.Alloc(allocator.Block{Addr: b.Lo, Size: b.Hi - b.Lo}, b.Hi-b.Lo, int(b.Owner))
 	}
 	return l.Diagnose(req).Cause == allocator.Policy
 }
@@ -28,9 +28,9 @@ func drawState(t *rapid.T, most int) (*ledger.Ledger, mem.RangeSet, []ledger.Ent
 	l := ledger.New(m.arena, 2)
 	m.fill(t, l, 2, rapid.IntRange(0, 30).Draw(t, "steps"))
 	var blocks []ledger.Entry
-	for h, e := range l.Live() {
+	for _, e := range l.Live() {
 		if len(blocks) == most {
-			if err := l.Free(h); err != nil {
+			if err := l.Free(e.Handle); err != nil {
 				t.Fatal(err)
 			}
 			continue
@@ -65,8 +65,8 @@ func TestBlameAgainstEverySet(t *testing.T) {
 						kept = append(kept, b)
 						continue
 					}
-					gone += b.Size
-					allowed = allowed && (removable == nil || removable(b.Owner))
+					gone += b.Hi - b.Lo
+					allowed = allowed && (removable == nil || removable(int(b.Owner)))
 				}
 				n := bits.OnesCount(uint(set))
 				if !allowed || possible && (n > least || n == least && gone >= leastBytes) || !fits(arena, kept, req) {
@@ -94,7 +94,7 @@ func TestBlameAgainstEverySet(t *testing.T) {
 			}
 			after := ledger.New(arena, 2)
 			for _, b := range kept {
-				after.Alloc(allocator.Block{Addr: b.Addr, Size: b.Size}, b.Size, b.Owner)
+				after.Alloc(allocator.Block{Addr: b.Lo, Size: b.Hi - b.Lo}, b.Hi-b.Lo, int(b.Owner))
 			}
 			if d := after.Diagnose(req); d.Cause != allocator.Policy || d.At > blame.At {
 				t.Fatalf("%+v without %v: %+v, blame says %#x", req, blame.Blocks, d, blame.At)
@@ -112,9 +112,9 @@ func TestBlameAgainstEverySet(t *testing.T) {
 // another; of as many the smaller.
 func TestBlame(t *testing.T) {
 	l := ledger.New(mem.RangeSet{{Lo: 0, Hi: 64}}, 2)
-	a, b, c := ledger.Entry{Addr: 10, Size: 10}, ledger.Entry{Addr: 30, Size: 8, Owner: 1}, ledger.Entry{Addr: 48, Size: 6}
+	a, b, c := ledger.Entry{Lo: 10, Hi: 20}, ledger.Entry{Lo: 30, Hi: 38, Handle: 1, Owner: 1}, ledger.Entry{Lo: 48, Hi: 54, Handle: 2}
 	for _, e := range []ledger.Entry{a, b, c} {
-		l.Alloc(allocator.Block{Addr: e.Addr, Size: e.Size}, e.Size, e.Owner)
+		l.Alloc(allocator.Block{Addr: e.Lo, Size: e.Hi - e.Lo}, e.Hi-e.Lo, int(e.Owner))
 	}
 	for _, test := range []struct {
 		size      uint64
@@ -294,5 +294,5 @@ func ExampleLedger_Blame() {
 	l.Alloc(allocator.Block{Addr: 32, Size: 8}, 8, 0)
 	blame, _ := l.Blame(allocator.Request{Size: 40}, nil)
 	fmt.Println(blame.Blocks, "then there is a place at", blame.At)
-	// Output: [{32 8 0}] then there is a place at 24
+	// Output: [{32 40 1 0}] then there is a place at 24
 }

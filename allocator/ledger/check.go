@@ -33,8 +33,8 @@ func (b *block) name() string {
 func (l *Ledger) checkBlocks() ([]Usage, error) {
 	sums := make([]Usage, len(l.owners))
 	var below *block
-	for _, e := range l.byAddress() {
-		b := &l.blocks[e.handle]
+	for _, e := range l.Live() {
+		b := &l.blocks[e.Handle]
 		switch {
 		case b.size == 0 || b.end()-b.lo != b.size:
 			return nil, fmt.Errorf("%s is empty or passes the end of the address space", b.name())
@@ -74,8 +74,8 @@ func (l *Ledger) checkHoles() error {
 			mem.Size(free), mem.Size(l.total.Reserved), mem.Size(l.capacity))
 	}
 	blocks := make([]mem.Range, 0, l.total.Blocks)
-	for _, e := range l.byAddress() {
-		blocks = append(blocks, mem.Range{Lo: e.lo, Hi: e.hi})
+	for _, e := range l.Live() {
+		blocks = append(blocks, mem.Range{Lo: e.Lo, Hi: e.Hi})
 	}
 	want := l.arena.Subtract(mem.NewRangeSet(blocks...))
 	if got := mem.RangeSet(slices.Collect(x.All())); !slices.Equal(got, want) {

@@ -1,7 +1,6 @@
 package ledger
 
 import (
-	"iter"
 	"slices"
 
 	"dmasim/allocator/holes"
@@ -13,14 +12,12 @@ import (
 // the same.
 const rebuildShare = 4
 
-// Holes returns the free ranges by rising address; none touch. The ledger must
-// not change while they are iterated.
-func (l *Ledger) Holes() iter.Seq[mem.Range] {
-	if l.outdated() {
-		l.findGaps() // whoever wants them all needs no index
-		return slices.Values(l.gaps)
-	}
-	return l.holes().All()
+// Holes returns the free ranges by rising address, for reading until the ledger
+// changes; none touch. It takes time in proportion to the live blocks: whoever
+// wants all holes needs no index.
+func (l *Ledger) Holes() []mem.Range {
+	l.findGaps()
+	return l.gaps
 }
 
 // HoleCount returns the number of free ranges.
@@ -102,39 +99,46 @@ func (l *Ledger) rebuild() {
 		l.states[h] &^= noted
 	}
 	l.placed, l.freed = l.placed[:0], l.freed[:0]
-	l.broken = !l.findGaps()
-	for _, e := range l.order {
-		l.states[e.handle] |= indexed
+	l.findGaps()
+	for i := range l.order {
+		l.states[l.order[i].Handle] |= indexed
 	}
 	l.index.Reset(l.gaps)
 	clear(l.free.free)
+	free := uint64(0)
 	for _, gap := range l.gaps {
 		l.free.give(gap)
+		free += gap.Size()
 	}
+	l.broken = free+l.total.Reserved != l.capacity
 }
 
-// findGaps finds what lies between the live blocks. It returns false if blocks
-// overlap or leave the arena.
-func (l *Ledger) findGaps() bool {
-	l.gaps = l.gaps[:0]
-	whole := true
-	order, at := l.byAddress(), uint64(0)
+// findGaps finds what lies between the live blocks. Whether there is a gap before a
+// block is as good as random, so that a branch on it would be guessed wrong: it is
+// written in any case, and kept if it is one.
+func (l *Ledger) findGaps() {
+	order := l.Live()
+	gaps := slices.Grow(l.gaps[:0], len(order)+len(l.arena))
+	gaps = gaps[:cap(gaps)]
+	at, i, found := uint64(0), 0, 0
 	for _, r := range l.arena {
 		at = max(at, r.Lo)
-		for len(order) > 0 && order[0].lo < r.Hi {
-			e := &order[0]
-			order = order[1:]
-			if e.lo < at || e.hi > r.Hi {
-				whole = false
+		for i < len(order) && order[i].Lo < r.Hi {
+			lo, hi := order[i].Lo, order[i].Hi
+			i++
+			if lo == hi {
+				continue
 			}
-			if e.lo > at && e.hi > e.lo {
-				l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: e.lo})
+			gaps[found] = mem.Range{Lo: at, Hi: lo}
+			if lo > at {
+				found++
 			}
-			at = max(at, e.hi)
+			at = max(at, hi)
 		}
 		if at < r.Hi {
-			l.gaps = append(l.gaps, mem.Range{Lo: at, Hi: r.Hi})
+			gaps[found] = mem.Range{Lo: at, Hi: r.Hi}
+			found++
 		}
 	}
-	return whole && len(order) == 0
+	l.gaps = gaps[:found]
 }

@@ -36,10 +36,10 @@ type Ledger struct {
 	broken bool        // live blocks overlap or leave the arena
 	gaps   []mem.Range // reused by findGaps
 
-	order   []entry // live blocks by address, but for those without ordered
-	current bool    // order is complete
+	order []Entry // live blocks by address, and some that were freed since: see ordered
+	fresh []Entry // the other live blocks, in no order
 
-	fresh, spill, merged []entry // reused by byAddress
+	sorted, merged []Entry // reused by Live
 }
 
 // Handle names a live block. Handles are small numbers, below the largest
@@ -57,6 +57,7 @@ type Usage struct {
 type block struct {
 	lo, size, requested uint64
 	owner               int32
+	fresh               uint32 // where it is in Ledger.fresh, if it is not ordered
 }
 
 // state says where a block is known.
@@ -66,7 +67,7 @@ const (
 	live    state = 1 << iota // it was not freed
 	indexed                   // the hole index does not hold its bytes
 	noted                     // its handle is in Ledger.placed
-	ordered                   // it is in Ledger.order
+	ordered                   // it is in Ledger.order; all others there were freed
 )
 
 // end returns the address behind the block, cut at the end of the space.
@@ -88,7 +89,6 @@ func New(arena mem.RangeSet, owners int) *Ledger {
 		spoils:   make([][]int32, owners),
 		index:    holes.New(arena),
 		free:     newTally(arena),
-		current:  true,
 	}
 	for _, r := range arena {
 		l.free.give(r)
@@ -111,8 +111,8 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	}
 	l.states[h] = live | noted
 	e := &l.blocks[h]
-	e.lo, e.size, e.requested, e.owner = b.Addr, b.Size, requested, int32(owner)
-	l.current = false
+	e.lo, e.size, e.requested, e.owner, e.fresh = b.Addr, b.Size, requested, int32(owner), uint32(len(l.fresh))
+	l.fresh = append(l.fresh, Entry{e.lo, e.end(), h, e.owner})
 
 	l.total.add(e)
 	l.owners[owner].add(e)
@@ -137,9 +137,14 @@ func (l *Ledger) Free(h Handle) error {
 	if l.states[h]&indexed != 0 {
 		l.freed = append(l.freed, mem.Range{Lo: e.lo, Hi: e.end()})
 	}
+	if l.states[h]&ordered == 0 {
+		last := len(l.fresh) - 1
+		l.fresh[e.fresh] = l.fresh[last]
+		l.blocks[l.fresh[last].Handle].fresh = e.fresh
+		l.fresh = l.fresh[:last]
+	}
 	l.states[h] &= noted
 	l.spare = append(l.spare, h)
-	l.current = false
 
 	l.total.sub(e)
 	l.owners[e.owner].sub(e)

@@ -1,50 +1,55 @@
 package ledger
 
 import (
-	"iter"
 	"math/bits"
 	"slices"
 )
 
-// entry is a live block as walks by address meet it, so that they need not look
-// it up.
-type entry struct {
-	lo, hi uint64
-	handle Handle
-	owner  int32
+// Entry is a live block as walks by address meet it: the bytes [Lo, Hi).
+type Entry struct {
+	Lo, Hi uint64
+	Handle Handle
+	Owner  int32
 }
 
-// byAddress returns the live blocks by rising address. What came since the last
-// call is sorted and merged into what has stayed.
-func (l *Ledger) byAddress() []entry {
-	if l.current {
+// Live returns the live blocks by rising address, for reading until the ledger
+// changes. What came since the last call is sorted and merged into what has stayed.
+func (l *Ledger) Live() []Entry {
+	if len(l.fresh) == 0 && len(l.order) == l.total.Blocks {
 		return l.order
 	}
-	l.current = true
+	l.fresh, l.sorted = sortByAddress(l.fresh, l.sorted)
+	l.merge()
+	for i := range l.fresh {
+		l.states[l.fresh[i].Handle] |= ordered
+	}
 	l.fresh = l.fresh[:0]
-	for h, is := range l.states {
-		if is&(live|ordered) == live {
-			b := &l.blocks[h]
-			l.fresh = append(l.fresh, entry{b.lo, b.end(), Handle(h), b.owner})
-		}
-	}
-	l.fresh, l.spill = sortByAddress(l.fresh, l.spill)
-	came, merged := l.fresh, l.merged[:0]
-	for _, e := range l.order {
-		if l.states[e.handle]&ordered == 0 {
-			continue
-		}
-		for len(came) > 0 && came[0].lo <= e.lo {
-			merged = append(merged, came[0])
-			came = came[1:]
-		}
-		merged = append(merged, e)
-	}
-	for _, e := range l.fresh {
-		l.states[e.handle] |= ordered
-	}
-	l.order, l.merged = append(merged, came...), l.order
 	return l.order
+}
+
+// merge adds the sorted fresh blocks to the order and leaves out what was freed. Of
+// the same address, fresh ones go first. What was freed is as good as random, so that
+// a branch on it would be guessed wrong: all is written, and kept if it is live.
+func (l *Ledger) merge() {
+	from, fresh, states := l.order, l.fresh, l.states
+	to := slices.Grow(l.merged[:0], l.total.Blocks+1)
+	to = to[:cap(to)]
+	var n, i uint
+	for f := range fresh {
+		lo := fresh[f].Lo
+		for i < uint(len(from)) && from[i].Lo < lo {
+			to[n] = from[i]
+			n += uint(states[from[i].Handle] & ordered / ordered)
+			i++
+		}
+		to[n] = fresh[f]
+		n++
+	}
+	for ; i < uint(len(from)); i++ {
+		to[n] = from[i]
+		n += uint(states[from[i].Handle] & ordered / ordered)
+	}
+	l.order, l.merged = to[:n], from
 }
 
 // digit is the number of address bits by which a pass of sortByAddress sorts.
@@ -54,13 +59,13 @@ const digit = 11
 // addresses differ: addresses are multiples of a granule in an arena, for which
 // two or three passes do. It returns the sorted list and the memory that it no
 // longer needs, one of which is that of spare.
-func sortByAddress(list, spare []entry) (sorted, rest []entry) {
+func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
 	if len(list) == 0 {
 		return list, spare
 	}
 	var differ uint64
 	for i := range list {
-		differ |= list[i].lo ^ list[0].lo
+		differ |= list[i].Lo ^ list[0].Lo
 	}
 	spare = slices.Grow(spare[:0], len(list))[:len(list)]
 	if differ == 0 {
@@ -69,7 +74,7 @@ func sortByAddress(list, spare []entry) (sorted, rest []entry) {
 	for shift := bits.TrailingZeros64(differ); shift < bits.Len64(differ); shift += digit {
 		var starts [1 << digit]uint32
 		for i := range list {
-			starts[list[i].lo>>shift%(1<<digit)]++
+			starts[list[i].Lo>>shift%(1<<digit)]++
 		}
 		var start uint32
 		for i, n := range starts {
@@ -77,29 +82,11 @@ func sortByAddress(list, spare []entry) (sorted, rest []entry) {
 			start += n
 		}
 		for i := range list {
-			to := &starts[list[i].lo>>shift%(1<<digit)]
+			to := &starts[list[i].Lo>>shift%(1<<digit)]
 			spare[*to] = list[i]
 			*to++
 		}
 		list, spare = spare, list
 	}
 	return list, spare
-}
-
-// Entry describes a live block.
-type Entry struct {
-	Addr, Size uint64
-	Owner      int
-}
-
-// Live returns the live blocks by rising address. The ledger must not change
-// while they are iterated.
-func (l *Ledger) Live() iter.Seq2[Handle, Entry] {
-	return func(yield func(Handle, Entry) bool) {
-		for _, e := range l.byAddress() {
-			if !yield(e.handle, Entry{e.lo, e.hi - e.lo, int(e.owner)}) {
-				return
-			}
-		}
-	}
 }

@@ -163,13 +163,13 @@ func drawMap(h *heap.Heap, arena mem.Range) string {
 	cell := max((arena.Hi-arena.Lo+mapCells-1)/mapCells, 1)
 	held := make([]map[int]uint64, mapCells)
 	for _, entry := range h.Ledger.Live() {
-		for lo := entry.Addr; lo < entry.Addr+entry.Size; {
+		for lo := entry.Lo; lo < entry.Hi; {
 			i := (lo - arena.Lo) / cell
-			hi := min(entry.Addr+entry.Size, arena.Lo+(i+1)*cell)
+			hi := min(entry.Hi, arena.Lo+(i+1)*cell)
 			if held[i] == nil {
 				held[i] = map[int]uint64{}
 			}
-			held[i][entry.Owner] += hi - lo
+			held[i][int(entry.Owner)] += hi - lo
 			lo = hi
 		}
 	}

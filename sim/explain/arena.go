@@ -21,13 +21,13 @@ func (w *watcher) explainArena(e *Explanation, r *heap.Request, d *ledger.Diagno
 	number := w.heapNumber(e)
 	h := w.sim.Heaps()[number]
 	a := &arena{watcher: w, number: number, heap: h, request: r}
-	ask := h.Asked
+	ask, padding := h.Asked, h.Padding(r.Plan)
 	if d.Cause == allocator.Unreachable {
-		ask = h.Demand
+		ask, padding = h.Demand, r.Plan.Padding
 	}
-	need, waste, possible := ask(r)
+	need, possible := ask(r)
 	a.need = need
-	e.Reserve, e.Padding = sizeOf(need.Size), sizeOf(waste.Padding)
+	e.Reserve, e.Padding = sizeOf(need.Size), sizeOf(padding)
 	a.places = reachOf(&need, h.Arena)
 	if d.Cause == allocator.Unreachable && e.Place == nil {
 		a.judgePlace(e)
@@ -84,7 +84,7 @@ func reachOf(req *allocator.Request, arena mem.RangeSet) mem.RangeSet {
 
 // judgePlace says where the strategy put the buffer, and why that was of no use.
 func (a *arena) judgePlace(e *Explanation) {
-	asked, _, possible := a.heap.Asked(a.request)
+	asked, possible := a.heap.Asked(a.request)
 	if !possible {
 		return
 	}
@@ -185,14 +185,13 @@ func (a *arena) demand(r *heap.Request) (allocator.Request, bool) {
 	if a.told() {
 		ask = a.heap.Demand
 	}
-	req, _, ok := ask(r)
-	return req, ok
+	return ask(r)
 }
 
 // told says that the explanation is about what the devices demand, although the
 // heap is not told of them.
 func (a *arena) told() bool {
-	asked, _, _ := a.heap.Asked(a.request)
+	asked, _ := a.heap.Asked(a.request)
 	return asked.Rule != a.need.Rule || asked.Lo != a.need.Lo || asked.Hi != a.need.Hi || asked.Size != a.need.Size ||
 		asked.Align != a.need.Align || asked.Boundary != a.need.Boundary
 }
@@ -200,7 +199,7 @@ func (a *arena) told() bool {
 // longestRun returns the longest free run in reach, the lowest of several.
 func (a *arena) longestRun() mem.Range {
 	var longest mem.Range
-	for hole := range a.heap.Ledger.Holes() {
+	for _, hole := range a.heap.Ledger.Holes() {
 		for _, r := range a.places {
 			if run := hole.Intersect(r); !run.Empty() && run.Size() > longest.Size() {
 				longest = run
@@ -225,10 +224,10 @@ func brief(set mem.RangeSet) string {
 func (a *arena) holders(e *Explanation) {
 	sums := make([]Holder, len(a.cfg.Clients))
 	for _, b := range a.heap.Ledger.Live() {
-		held := mem.RangeSet{{Lo: b.Addr, Hi: b.Addr + b.Size}}
+		held := mem.RangeSet{{Lo: b.Lo, Hi: b.Hi}}
 		s := &sums[b.Owner]
 		s.Blocks++
-		s.Bytes += sizeOf(b.Size)
+		s.Bytes += sizeOf(b.Hi - b.Lo)
 		s.InReach += sizeOf(a.places.Intersect(held).Size())
 	}
 	for client, s := range sums {
@@ -258,11 +257,11 @@ func (a *arena) buffers(blocks []ledger.Entry) []Buffer {
 	list := []Buffer{}
 	for _, b := range blocks {
 		client := &a.cfg.Clients[b.Owner]
-		known := a.live[place{a.number, b.Addr}]
+		known := a.live[place{a.number, b.Lo}]
 		list = append(list, Buffer{
-			Owner: client.Name, What: "buffer", Addr: mem.Addr(b.Addr), Bytes: sizeOf(b.Size),
+			Owner: client.Name, What: "buffer", Addr: mem.Addr(b.Lo), Bytes: sizeOf(b.Hi - b.Lo),
 			Since: known.since, Op: known.op, Devices: a.deviceNames(client.Devices),
-			Needed: a.cfg.Needs(b.Owner, a.number, a.places),
+			Needed: a.cfg.Needs(int(b.Owner), a.number, a.places),
 		})
 	}
 	return list
@@ -276,8 +275,8 @@ func (a *arena) picture(e *Explanation) {
 	}
 	for _, b := range a.heap.Ledger.Live() {
 		p.Blocks = append(p.Blocks, Block{
-			Range: mem.Range{Lo: b.Addr, Hi: b.Addr + b.Size}, Owner: b.Owner,
-			InTheWay: slices.Contains(a.way.Blocks, ledger.Entry{Addr: b.Addr, Size: b.Size, Owner: b.Owner}),
+			Range: mem.Range{Lo: b.Lo, Hi: b.Hi}, Owner: int(b.Owner),
+			InTheWay: slices.Contains(a.way.Blocks, b),
 		})
 	}
 	if a.wayOK {

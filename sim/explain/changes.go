@@ -18,7 +18,7 @@ func (a *arena) without(gone []ledger.Entry, more ledger.Growth) *ledger.Ledger 
 	copied := ledger.New(larger, len(a.cfg.Clients))
 	for _, b := range a.heap.Ledger.Live() {
 		if !slices.Contains(gone, b) {
-			copied.Alloc(allocator.Block{Addr: b.Addr, Size: b.Size}, b.Size, b.Owner)
+			copied.Alloc(allocator.Block{Addr: b.Lo, Size: b.Hi - b.Lo}, b.Hi-b.Lo, int(b.Owner))
 		}
 	}
 	return copied
@@ -197,7 +197,7 @@ func (a *arena) free(e *Explanation) {
 // freeAndAsk frees the buffers in the way on the heap itself, and asks again.
 func (a *arena) freeAndAsk() bool {
 	for _, b := range a.way.Blocks {
-		known, ok := a.live[place{a.number, b.Addr}]
+		known, ok := a.live[place{a.number, b.Lo}]
 		if !ok || a.heap.Free(&known.Buffer) != nil {
 			return false
 		}

@@ -93,12 +93,12 @@ func (c *contig) ownerOfHeld() int { return len(c.cfg.Clients) }
 func (c *contig) ledger(gone []ledger.Entry, held bool) *ledger.Ledger {
 	l := ledger.New(mem.RangeSet{c.span}, len(c.cfg.Clients)+1)
 	put := func(at, size uint64, owner int) {
-		if e := (ledger.Entry{Addr: at, Size: size, Owner: owner}); !slices.Contains(gone, e) {
+		if !slices.ContainsFunc(gone, func(e ledger.Entry) bool { return e.Lo == at }) {
 			l.Alloc(allocator.Block{Addr: at, Size: size}, size, owner)
 		}
 	}
 	for _, b := range c.inArea() {
-		put(b.Block.Addr, b.Block.Size, b.Owner)
+		put(b.Block.Addr, b.Block.Size, int(b.Owner))
 	}
 	if held {
 		for _, s := range c.held {
@@ -172,17 +172,17 @@ func (c *contig) pagesOf(s *stretch) string {
 func (c *contig) describeAll(blocks []ledger.Entry) []Buffer {
 	list := []Buffer{}
 	for _, b := range blocks {
-		if b.Owner != c.ownerOfHeld() {
+		if int(b.Owner) != c.ownerOfHeld() {
 			for _, t := range c.inArea() {
-				if t.Block.Addr == b.Addr {
+				if t.Block.Addr == b.Lo {
 					list = append(list, c.describe(&t))
 				}
 			}
 			continue
 		}
 		for i := range c.held {
-			if c.held[i].Lo*c.page == b.Addr {
-				list = append(list, Buffer{Owner: c.pagesOf(&c.held[i]), What: "pages", Addr: mem.Addr(b.Addr), Bytes: sizeOf(b.Size), Devices: []string{}})
+			if c.held[i].Lo*c.page == b.Lo {
+				list = append(list, Buffer{Owner: c.pagesOf(&c.held[i]), What: "pages", Addr: mem.Addr(b.Lo), Bytes: sizeOf(b.Hi - b.Lo), Devices: []string{}})
 			}
 		}
 	}
@@ -196,9 +196,9 @@ func (c *contig) picture(e *Explanation, need allocator.Request, way ledger.Blam
 	}
 	p.Owners = append(p.Owners, "held pages")
 	for _, b := range c.all.Live() {
-		p.Blocks = append(p.Blocks, Block{Range: mem.Range{Lo: b.Addr, Hi: b.Addr + b.Size}, Owner: b.Owner, InTheWay: slices.Contains(way.Blocks, b)})
+		p.Blocks = append(p.Blocks, Block{Range: mem.Range{Lo: b.Lo, Hi: b.Hi}, Owner: int(b.Owner), InTheWay: slices.Contains(way.Blocks, b)})
 	}
-	for hole := range c.all.Holes() {
+	for _, hole := range c.all.Holes() {
 		if hole.Size() > p.Run.Size() {
 			p.Run = hole
 		}
@@ -227,7 +227,7 @@ func (c *contig) changes(e *Explanation, need allocator.Request, way ledger.Blam
 	if g, grows := c.all.ArenaGrowth(need); grows && g.Above > 0 {
 		larger := ledger.New(mem.RangeSet{{Lo: c.span.Lo, Hi: c.span.Hi + g.Above}}, len(c.cfg.Clients)+1)
 		for _, b := range c.all.Live() {
-			larger.Alloc(allocator.Block{Addr: b.Addr, Size: b.Size}, b.Size, b.Owner)
+			larger.Alloc(allocator.Block{Addr: b.Lo, Size: b.Hi - b.Lo}, b.Hi-b.Lo, int(b.Owner))
 		}
 		verify(Change{Kind: LargerHeap, Bytes: sizeOf(g.Above), Text: fmt.Sprintf("a CMA area larger by %s", sizeOf(g.Above).Short())}, larger, need)
 	}
@@ -265,8 +265,8 @@ func (c *contig) request(pages uint64) allocator.Request {
 // freeAndAsk frees what is in the way in the machine itself, and asks again.
 func (c *contig) freeAndAsk(blocks []ledger.Entry, r *heap.Request) bool {
 	for _, b := range blocks {
-		if b.Owner == c.ownerOfHeld() {
-			for pfn := b.Addr / c.page; pfn < (b.Addr+b.Size)/c.page; pfn++ {
+		if int(b.Owner) == c.ownerOfHeld() {
+			for pfn := b.Lo / c.page; pfn < b.Hi/c.page; pfn++ {
 				if c.sim.Memory().Unpin(pfn) != nil {
 					return false
 				}
@@ -274,7 +274,7 @@ func (c *contig) freeAndAsk(blocks []ledger.Entry, r *heap.Request) bool {
 			continue
 		}
 		for p, t := range c.live {
-			if h := c.paged(p.heap); t.Block.Addr == b.Addr && h != nil && h.IsCMA() && h.Free(t.Buffer, c.now) != nil {
+			if h := c.paged(p.heap); t.Block.Addr == b.Lo && h != nil && h.IsCMA() && h.Free(t.Buffer, c.now) != nil {
 				return false
 			}
 		}

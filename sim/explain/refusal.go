@@ -63,7 +63,7 @@ func (w *watcher) explainLimit(e *Explanation, r *heap.Request) {
 // freeUnderLimit finds the fewest buffers whose bytes bring what is held down to
 // most: the largest.
 func (w *watcher) freeUnderLimit(e *Explanation, number int, r *heap.Request, most, held uint64, ownOnly bool) {
-	list := w.liveIn(func(p place, b *tracked) bool { return p.heap == number && (!ownOnly || b.Owner == r.Owner) })
+	list := w.liveIn(func(p place, b *tracked) bool { return p.heap == number && (!ownOnly || int(b.Owner) == r.Owner) })
 	slices.SortStableFunc(list, func(a, b tracked) int { return cmp.Compare(b.Block.Size, a.Block.Size) })
 	c := Change{Kind: FreeBuffers, Verified: true}
 	for _, b := range list {

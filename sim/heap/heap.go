@@ -51,9 +51,8 @@ func New(cfg Config) (*Heap, error) {
 // Buffer is a live buffer.
 type Buffer struct {
 	Block   allocator.Block
-	Owner   int
 	Payload uint64
-	Waste   Waste
+	Owner   int32
 	handle  ledger.Handle
 }
 
@@ -87,7 +86,8 @@ type Request struct {
 // allocator.Unreachable. So it is beyond the limit where the strategy honours no
 // windows. The diagnosis is for reading, and good until the next failure.
 func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
-	req, waste, possible := h.ask(r)
+	var req allocator.Request
+	possible := h.ask(&req, r)
 	if !possible {
 		return h.misaligned(req)
 	}
@@ -104,43 +104,49 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 		h.mustFree(block)
 		return &h.failure
 	}
-	waste.Allocator = block.Size - req.Size
-	b.Block, b.Owner, b.Payload, b.Waste = block, r.Owner, r.Payload, waste
+	b.Block, b.Owner, b.Payload = block, int32(r.Owner), r.Payload
 	b.handle = h.Ledger.Alloc(block, r.Payload, r.Owner)
 	return &served
 }
 
 // ask builds what the strategy is asked. It is not possible if no address is
 // aligned as the request and the devices demand together.
-func (h *Heap) ask(r *Request) (req allocator.Request, waste Waste, possible bool) {
-	waste = h.request(&req, r.Plan, r.Payload)
+func (h *Heap) ask(req *allocator.Request, r *Request) (possible bool) {
+	h.request(req, r.Plan, r.Payload)
 	possible = r.Align <= 1 || req.AlignTo(r.Align)
 	req.Dir = r.Placement
 	if r.Placement == allocator.Natural {
 		req.Dir = h.Placement
 	}
 	if r.Limit != 0 {
-		h.limit(&req, r.Limit)
+		h.limit(req, r.Limit)
 	}
-	return req, waste, possible
+	return possible
 }
 
 // Demand returns what a buffer needs of a place in the heap, whether or not the
-// heap is told of the devices, and what it reserves beyond its payload. Starts off
-// the granule are no places. False means that no address is aligned as everybody
-// demands.
-func (h *Heap) Demand(r *Request) (allocator.Request, Waste, bool) {
+// heap is told of the devices. Starts off the granule are no places. False means
+// that no address is aligned as everybody demands.
+func (h *Heap) Demand(r *Request) (allocator.Request, bool) {
 	told := Heap{Config: h.Config}
 	told.Aware = true
-	req, waste, possible := told.ask(r)
-	return req, waste, req.AlignTo(h.Granule) && possible
+	return told.Asked(r)
 }
 
 // Asked returns what the strategy is asked for a buffer. Starts off the granule
-// are no places.
-func (h *Heap) Asked(r *Request) (allocator.Request, Waste, bool) {
-	req, waste, possible := h.ask(r)
-	return req, waste, req.AlignTo(h.Granule) && possible
+// are no places. False means that no address is aligned as it is asked for.
+func (h *Heap) Asked(r *Request) (req allocator.Request, possible bool) {
+	possible = h.ask(&req, r)
+	return req, req.AlignTo(h.Granule) && possible
+}
+
+// Padding returns the bytes that the heap adds to the payload of a buffer, before it
+// rounds.
+func (h *Heap) Padding(plan *devices.Plan) uint64 {
+	if h.Aware {
+		return plan.Padding
+	}
+	return h.Guard
 }
 
 // Try asks the strategy for a block and gives it back at once. It is for trials
@@ -240,19 +246,26 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 	return nil
 }
 
-// request builds what the strategy is asked, and says what is reserved beyond
-// the payload. Sizes that do not fit in 64 bits become the largest there is,
-// which no arena holds.
-func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) Waste {
-	if !h.Aware {
-		guarded := payload + min(h.Guard, math.MaxUint64-payload)
-		req.Size = roundUp(guarded, h.Granule)
-		return Waste{Padding: guarded - payload, Granule: req.Size - guarded}
+// request builds what the strategy is asked. Sizes that do not fit in 64 bits
+// become the largest there is, which no arena holds.
+func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) {
+	if h.Aware {
+		plan.Fill(req, payload, h.Granule)
+	} else {
+		req.Size = roundUp(payload+min(h.Guard, math.MaxUint64-payload), h.Granule)
 	}
-	*req = plan.Request(payload, h.Granule)
-	padded := payload + plan.Padding
-	whole := plan.Size(payload)
-	return Waste{Padding: plan.Padding, Granularity: whole - padded, Granule: req.Size - whole}
+}
+
+// Waste says what a buffer of the heap reserves beyond its payload. The plan is
+// the one with which it was asked for.
+func (h *Heap) Waste(b *Buffer, plan *devices.Plan) Waste {
+	padded := b.Payload + h.Padding(plan)
+	whole := padded
+	if h.Aware {
+		whole = plan.Size(b.Payload)
+	}
+	asked := roundUp(whole, h.Granule)
+	return Waste{Padding: padded - b.Payload, Granularity: whole - padded, Granule: asked - whole, Allocator: b.Block.Size - asked}
 }
 
 func roundUp(n, unit uint64) uint64 {

@@ -66,8 +66,8 @@ func TestWasteByOrigin(t *testing.T) {
 		t.Run(test.name, func(t *testing.T) {
 			h := newHeap(t, heap.Config{Allocator: test.allocator, Granule: test.granule, Aware: test.aware})
 			b, d := alloc(h, heap.Request{Plan: plan(t, ring), Payload: test.payload})
-			if d.Cause != allocator.None || b.Waste != test.want || b.Block.Size != test.size {
-				t.Errorf("got %d bytes with %+v (%v), want %d with %+v", b.Block.Size, b.Waste, d.Cause, test.size, test.want)
+			if waste := h.Waste(&b, plan(t, ring)); d.Cause != allocator.None || waste != test.want || b.Block.Size != test.size {
+				t.Errorf("got %d bytes with %+v (%v), want %d with %+v", b.Block.Size, waste, d.Cause, test.size, test.want)
 			}
 			if err := h.Check(); err != nil {
 				t.Error(err)

@@ -149,7 +149,7 @@ func (h *Pages) Alloc(client int, owner physmem.Owner, payload uint64) (Buffer, 
 	r.live = true
 	r.Buffer = Buffer{
 		Block: allocator.Block{Addr: r.blocks[0].PFN * page, Size: size, Ref: uint64(r.uses)<<32 | uint64(i)},
-		Owner: client, Payload: payload, Waste: Waste{Padding: guarded - payload, Granule: size - guarded},
+		Owner: int32(client), Payload: payload,
 	}
 	for _, u := range []*ledger.Usage{&h.total, &h.clients[client]} {
 		u.Blocks++
@@ -158,6 +158,11 @@ func (h *Pages) Alloc(client int, owner physmem.Owner, payload uint64) (Buffer, 
 	}
 	h.peak, h.requested = max(h.peak, h.total.Reserved), max(h.requested, h.total.Requested)
 	return r.Buffer, failure, nil
+}
+
+// Waste says what a buffer of the heap reserves beyond its payload.
+func (h *Pages) Waste(b *Buffer) Waste {
+	return Waste{Padding: h.Guard, Granule: b.Block.Size - b.Payload - h.Guard}
 }
 
 func (h *Pages) newRecord() uint32 {

@@ -49,8 +49,8 @@ func (o *oracle) alloc(number, client int, owner physmem.Owner, payload uint64) 
 	made := owned{number, owner, b, append([]physmem.Block(nil), h.Blocks(b)...)}
 	o.live = append(o.live, made)
 	guarded := payload + h.Guard
-	if size := (guarded + 4095) / 4096 * 4096; b.Block.Size != size || b.Payload != payload || b.Owner != client ||
-		b.Waste != (heap.Waste{Padding: h.Guard, Granule: size - guarded}) {
+	if size := (guarded + 4095) / 4096 * 4096; b.Block.Size != size || b.Payload != payload || int(b.Owner) != client ||
+		h.Waste(&b) != (heap.Waste{Padding: h.Guard, Granule: size - guarded}) {
 		o.t.Fatalf("%d bytes: %+v", payload, b)
 	}
 	o.shape(made)
@@ -94,7 +94,7 @@ func (o *oracle) shape(b owned) {
 
 func (o *oracle) usage(number, client int) (u ledger.Usage) {
 	for _, b := range o.live {
-		if b.heap == number && (client < 0 || b.Owner == client) {
+		if b.heap == number && (client < 0 || int(b.Owner) == client) {
 			u.Blocks++
 			u.Reserved += b.Block.Size
 			u.Requested += b.Payload

@@ -379,7 +379,7 @@ func TestGuard(t *testing.T) {
 		{3841, 8192, heap.Waste{Padding: 256, Granule: 4095}},
 	} {
 		b := take(t, h, owner, test.payload)
-		if b.Waste != test.want || b.Block.Size != test.size || b.Payload != test.payload {
+		if h.Waste(&b) != test.want || b.Block.Size != test.size || b.Payload != test.payload {
 			t.Errorf("%d bytes: %+v", test.payload, b)
 		}
 	}

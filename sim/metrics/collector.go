@@ -128,24 +128,33 @@ func (c *Collector) Advance(now time.Duration) {
 	c.now = now
 }
 
-// Event implements sim.Observer.
+// Event implements sim.Observer. Whether a buffer came or went is as good as random,
+// so that a branch on it would be guessed wrong.
 func (c *Collector) Event(e *sim.Event) {
 	if e.Kind > sim.Free {
 		c.happened(e)
 		return
 	}
 	c.events++
-	m := c.heaps[e.Heap]
-	if e.Kind == sim.Alloc {
-		c.countRequest(m, e)
-	} else {
-		m.release(&e.Buffer.Waste, e.At)
+	m, client := c.heaps[e.Heap], &c.clients[e.Client]
+	if c.cfg.Clients[e.Client].Heap < 0 && e.Kind == sim.Alloc {
+		c.noteHeap(client, e.Heap)
+	}
+	alloc := uint64(sim.Free - e.Kind) // 1, or 0 of a free
+	client.Requests += alloc
+	client.RequestedBytes += mem.Size(e.Size * alloc)
+	if e.Diagnosis.Cause != allocator.None {
+		client.FailedBytes += mem.Size(e.Size)
+		c.countFailure(m, e)
 	}
 	usage := m.usage()
 	m.requested.set(usage.Requested, e.At)
 	m.reserved.set(usage.Reserved, e.At)
 	m.blocks.set(uint64(usage.Blocks), e.At)
 	m.peak = max(m.peak, usage.Reserved)
+	if e.Buffer.Block.Size > e.Buffer.Payload {
+		m.countWaste(e, &c.cfg.Clients[e.Client])
+	}
 	if c.ram != nil {
 		c.noteMemory(c.ram.Counters())
 	}
@@ -161,20 +170,20 @@ func (c *Collector) Event(e *sim.Event) {
 	}
 }
 
-func (c *Collector) countRequest(m *heapMeter, e *sim.Event) {
-	client := &c.clients[e.Client]
-	if c.cfg.Clients[e.Client].Heap < 0 {
-		c.noteHeap(client, e.Heap)
+// countWaste adds the waste of a buffer that is live from then on, and takes it off
+// again when it is freed.
+func (m *heapMeter) countWaste(e *sim.Event, client *sim.Client) {
+	var w heap.Waste
+	if m.pages != nil {
+		w = m.pages.Waste(e.Buffer)
+	} else {
+		w = m.heap.Waste(e.Buffer, client.Plan)
 	}
-	client.Requests++
-	client.RequestedBytes += mem.Size(e.Size)
-	cause := e.Diagnosis.Cause
-	if cause == allocator.None {
-		m.reserve(&e.Buffer.Waste, e.At)
-		return
-	}
-	client.FailedBytes += mem.Size(e.Size)
-	c.countFailure(m, e)
+	sign := 1 - 2*uint64(e.Kind) // modulo 2^64
+	m.padding.set(m.padding.value+sign*w.Padding, e.At)
+	m.granularity.set(m.granularity.value+sign*w.Granularity, e.At)
+	m.granule.set(m.granule.value+sign*w.Granule, e.At)
+	m.allocator.set(m.allocator.value+sign*w.Allocator, e.At)
 }
 
 // noteHeap notes which heap a process uses, as long as it is one.
@@ -210,22 +219,6 @@ func (c *Collector) failure(e *sim.Event) Failure {
 		Free: mem.Size(d.Free), InReach: mem.Size(d.FreeInReach), Largest: mem.Size(d.Largest),
 		Polluted: mem.Size(polluted), Waiting: mem.Size(d.Waiting),
 	}
-}
-
-// reserve adds the waste of a buffer that is live from then on.
-func (m *heapMeter) reserve(w *heap.Waste, at time.Duration) {
-	m.padding.set(m.padding.value+w.Padding, at)
-	m.granularity.set(m.granularity.value+w.Granularity, at)
-	m.granule.set(m.granule.value+w.Granule, at)
-	m.allocator.set(m.allocator.value+w.Allocator, at)
-}
-
-// release is the opposite of reserve.
-func (m *heapMeter) release(w *heap.Waste, at time.Duration) {
-	m.padding.set(m.padding.value-w.Padding, at)
-	m.granularity.set(m.granularity.value-w.Granularity, at)
-	m.granule.set(m.granule.value-w.Granule, at)
-	m.allocator.set(m.allocator.value-w.Allocator, at)
 }
 
 // thin drops every second sample and samples half as often from here on.
@@ -289,7 +282,7 @@ func (c *Collector) sample(at time.Duration) {
 			continue
 		}
 		c.samples[i] = append(c.samples[i], m.sample(at, i))
-		m.pixels.add(m.heap.Ledger)
+		m.pixels.add(m.heap.Ledger.Live())
 	}
 }
 
@@ -301,16 +294,15 @@ func (m *heapMeter) sample(at time.Duration, number int) Sample {
 		Blocks: l.Blocks(), Failures: m.failures,
 	}
 	m.peak = l.Reserved()
+	holes := l.Holes()
 	free := FreeSpace{Size: m.unusableSize}
+	free.Add(holes...)
 	parts := make([]FreeSpace, len(m.reaches))
-	for i := range parts {
+	for i, r := range m.reaches {
 		parts[i].Size = m.unusableSize
-	}
-	for hole := range l.Holes() {
-		free.Add(hole)
-		for i := range m.reaches {
-			for _, r := range m.reaches[i].window {
-				parts[i].Add(hole.Intersect(r))
+		for _, hole := range holes {
+			for _, window := range r.window {
+				parts[i].Add(hole.Intersect(window))
 			}
 		}
 	}

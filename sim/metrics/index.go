@@ -28,25 +28,29 @@ type FreeSpace struct {
 	squares float64 // Σ hole²
 }
 
-// Add accounts for one hole, a maximal free run. An empty range is no hole.
-func (f *FreeSpace) Add(hole mem.Range) {
-	size := hole.Size()
-	if size == 0 {
-		return
+// Add accounts for holes, maximal free runs. An empty range is no hole.
+func (f *FreeSpace) Add(holes ...mem.Range) {
+	count, free, largest, usable, short, squares := f.Holes, f.Free, f.Largest, f.Usable, f.Short, f.squares
+	for _, hole := range holes {
+		size := hole.Size()
+		if size == 0 {
+			continue
+		}
+		count++
+		free += size
+		largest = max(largest, size)
+		squares += float64(size) * float64(size)
+		switch {
+		case f.Size == 0:
+		case size < f.Size:
+			short += size
+		case f.Align <= 1:
+			usable += size - size%f.Size
+		default:
+			usable += alignedBlocks(hole, f.Size, f.Align) * f.Size
+		}
 	}
-	f.Holes++
-	f.Free += size
-	f.Largest = max(f.Largest, size)
-	f.squares += float64(size) * float64(size)
-	switch {
-	case f.Size == 0:
-	case size < f.Size:
-		f.Short += size
-	case f.Align <= 1:
-		f.Usable += size - size%f.Size
-	default:
-		f.Usable += alignedBlocks(hole, f.Size, f.Align) * f.Size
-	}
+	f.Holes, f.Free, f.Largest, f.Usable, f.Short, f.squares = count, free, largest, usable, short, squares
 }
 
 // alignedBlocks returns how many disjoint blocks of size bytes that start at

@@ -13,21 +13,15 @@ type integral struct {
 	hi, lo uint64 // −Σ change·time
 }
 
-// set changes the counter. Times must not be negative.
+// set changes the counter. Times must not be negative. Whether it rises or falls is
+// as good as random, so that a branch on it would be guessed wrong.
 func (a *integral) set(value uint64, at time.Duration) {
-	if value == a.value {
-		return
-	}
+	change, falls := bits.Sub64(value, a.value, 0) // less 2^64 where it falls
+	hi, lo := bits.Mul64(change, uint64(at))
+	hi -= uint64(at) & -falls
 	var borrow uint64
-	if value > a.value {
-		hi, lo := bits.Mul64(value-a.value, uint64(at))
-		a.lo, borrow = bits.Sub64(a.lo, lo, 0)
-		a.hi, _ = bits.Sub64(a.hi, hi, borrow)
-	} else {
-		hi, lo := bits.Mul64(a.value-value, uint64(at))
-		a.lo, borrow = bits.Add64(a.lo, lo, 0)
-		a.hi, _ = bits.Add64(a.hi, hi, borrow)
-	}
+	a.lo, borrow = bits.Sub64(a.lo, lo, 0)
+	a.hi -= hi + borrow
 	a.value = value
 }
 

@@ -12,63 +12,52 @@ const mapRows = 512
 type pixels struct {
 	hull  mem.Range
 	rows  int
+	edges []uint64 // the lowest addresses of the rows, and the end of the last
 	cells []Cell
 	bytes []uint64 // by client, within the row in work
 }
 
 func newPixels(arena mem.RangeSet, granule uint64, clients int) pixels {
 	hull := arena.Hull()
-	rows := min(mapRows, max(hull.Size()/granule, 1))
-	return pixels{hull: hull, rows: int(rows), bytes: make([]uint64, clients)}
+	size, rows := hull.Size(), min(mapRows, max(hull.Size()/granule, 1))
+	p := pixels{hull: hull, rows: int(rows), bytes: make([]uint64, clients)}
+	for row := range rows + 1 {
+		p.edges = append(p.edges, hull.Lo+size/rows*row+size%rows*row/rows) // without overflow in wide arenas
+	}
+	return p
 }
 
 // bounds returns the addresses of a row.
-func (p *pixels) bounds(row int) mem.Range {
-	return mem.Range{Lo: p.edge(row), Hi: p.edge(row + 1)}
-}
+func (p *pixels) bounds(row int) mem.Range { return mem.Range{Lo: p.edges[row], Hi: p.edges[row+1]} }
 
-// edge returns the lowest address of a row without overflow in wide arenas.
-func (p *pixels) edge(row int) uint64 {
-	size, rows := p.hull.Size(), uint64(p.rows)
-	return p.hull.Lo + size/rows*uint64(row) + size%rows*uint64(row)/rows
-}
-
-// add appends the present state as a column. It costs time in proportion to
-// rows and live blocks.
-func (p *pixels) add(l *ledger.Ledger) {
-	row := 0
-	bounds := p.bounds(0)
-	cell, most, used := Cell{Client: -1}, uint64(0), uint64(0)
-	finish := func() {
-		if size := bounds.Size(); size > 0 && used > 0 {
-			cell.Fill = uint8(max(1, float64(used)/float64(size)*255))
+// add appends the live blocks as a column. It costs time in proportion to them and
+// to the rows.
+func (p *pixels) add(live []ledger.Entry) {
+	bytes, i := p.bytes, 0
+	for row := range p.rows {
+		bounds := p.bounds(row)
+		clear(bytes)
+		var used, most uint64
+		first := i
+		for ; i < len(live) && live[i].Lo < bounds.Hi; i++ {
+			n := min(live[i].Hi, bounds.Hi) - max(live[i].Lo, bounds.Lo)
+			used += n
+			held := bytes[live[i].Owner] + n
+			bytes[live[i].Owner] = held
+			if held > most {
+				first = i
+			}
+			most = max(most, held)
+			if live[i].Hi > bounds.Hi {
+				break // the rest of it is in the next row
+			}
+		}
+		cell := Cell{Client: -1}
+		if used > 0 {
+			cell.Client, cell.Tone = int16(live[first].Owner), uint8(live[first].Handle&1)
+			cell.Fill = uint8(max(1, float64(used)/float64(bounds.Size())*255))
 		}
 		p.cells = append(p.cells, cell)
-		clear(p.bytes)
-		cell, most, used = Cell{Client: -1}, 0, 0
-		row++
-		bounds = p.bounds(row)
-	}
-	for handle, entry := range l.Live() {
-		lo, hi := entry.Addr, entry.Addr+entry.Size
-		held := &p.bytes[entry.Owner]
-		for row < p.rows {
-			if lo < bounds.Hi {
-				n := min(hi, bounds.Hi) - max(lo, bounds.Lo)
-				used += n
-				if *held += n; *held > most {
-					most = *held
-					cell.Client, cell.Tone = int16(entry.Owner), uint8(handle&1)
-				}
-			}
-			if hi < bounds.Hi {
-				break
-			}
-			finish()
-		}
-	}
-	for row < p.rows {
-		finish()
 	}
 }
 

@@ -142,6 +142,15 @@ func (p *placementFile) Next(last *workloads.Outcome) (workloads.Op, bool) {
 	return op, ok
 }
 
+// Fill implements workloads.BatchSource.
+func (p *placementFile) Fill(ops []workloads.Op) int {
+	n := p.PlacementSource.Fill(ops)
+	if n < len(ops) {
+		p.file.Close()
+	}
+	return n
+}
+
 // Err implements workloads.Source.
 func (p *placementFile) Err() error {
 	if err := p.PlacementSource.Err(); err != nil {

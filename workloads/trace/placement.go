@@ -9,6 +9,8 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+
+	"dmasim/workloads"
 )
 
 // Placement is one record of a placement trace: an allocation or a free of a
@@ -97,7 +99,7 @@ type PlacementReader struct {
 	record int    // bytes per record; 0 for text
 	ahead  []byte // whole records in the buffer of in
 	taken  int    // bytes to discard once ahead is used up
-	read   uint64
+	count  uint64
 	live   slotSet
 	err    error
 }
@@ -172,38 +174,106 @@ func (t *PlacementReader) readHeader() error {
 // Next returns the next record, or false at the end of the trace or after an
 // error; see [PlacementReader.Err].
 func (t *PlacementReader) Next() (Placement, bool) {
-	var p Placement
-	ok := t.next(&p)
-	return p, ok
+	var ops [1]workloads.Op
+	if t.read(ops[:]) == 0 {
+		return Placement{}, false
+	}
+	op := &ops[0]
+	return Placement{op.Kind == workloads.Free, uint32(op.Buffer), op.Size, op.Align, op.Limit}, true
 }
 
-// next is Next; p is of no use where it returns false.
-func (t *PlacementReader) next(p *Placement) bool {
-	if t.err != nil {
-		return false
-	}
-	var err error
-	switch {
-	case t.text:
-		*p, err = t.nextLine()
-	case len(t.ahead) > 0:
-		t.parseRecord(p)
-	default:
-		if err = t.readAhead(); err == nil {
-			t.parseRecord(p)
+// read writes the next records to ops, without their times, and returns how many:
+// fewer than there is room for only at the end of the trace or after an error.
+func (t *PlacementReader) read(ops []workloads.Op) int {
+	n := 0
+	for n < len(ops) && t.err == nil {
+		parsed, err := t.parse(ops[n:])
+		right := t.check(ops[n : n+parsed])
+		n += right
+		if right < parsed {
+			t.count -= uint64(parsed - right - 1)
+			err = t.wrong(&ops[n])
 		}
-	}
-	if err == nil {
-		err = t.check(p)
-	}
-	if err != nil {
-		*p = Placement{}
-		t.err = err
-		if err != io.EOF {
+		if err == io.EOF {
+			t.err = err
+		} else if err != nil {
 			t.err = t.fail(err)
 		}
 	}
-	return err == nil
+	return n
+}
+
+// parse reads a line, or as many binary records as there is room for and are in the
+// buffer. It returns how many it was, or an error.
+func (t *PlacementReader) parse(ops []workloads.Op) (int, error) {
+	if t.text {
+		if err := t.parseLine(&ops[0]); err != nil {
+			return 0, err
+		}
+		return 1, nil
+	}
+	if len(t.ahead) == 0 {
+		if err := t.readAhead(); err != nil {
+			return 0, err
+		}
+	}
+	ops = ops[:min(len(ops), len(t.ahead)/t.record)]
+	raw, record, unit := t.ahead, t.record, t.Header.Unit
+	for i := range ops {
+		op := &ops[i] // field by field: a whole Op that is copied waits for its parts
+		words := (*[12]byte)(raw)
+		slot := binary.LittleEndian.Uint32(words[0:])
+		op.Kind, op.Buffer, op.Client, op.Lifetime = workloads.Kind(slot>>31), uint64(slot&^(1<<31)), 0, 0
+		op.Size = uint64(binary.LittleEndian.Uint32(words[4:])) * unit
+		op.Align = uint64(binary.LittleEndian.Uint32(words[8:])) * unit
+		op.Limit = 0
+		if record == 16 {
+			op.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * unit
+		}
+		raw = raw[record:]
+	}
+	t.ahead = raw
+	t.count += uint64(len(ops))
+	return len(ops), nil
+}
+
+// check compares records with those before them and takes note of them. It returns
+// how many are right. Which are frees is as good as random, so that a branch on it
+// would be guessed wrong.
+func (t *PlacementReader) check(ops []workloads.Op) int {
+	slots := t.Header.Slots
+	if t.text {
+		slots = maxPlacementSlots
+	}
+	for i := range ops {
+		op := &ops[i]
+		free := uint64(op.Kind)
+		if op.Buffer >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
+			return i
+		}
+		word := t.live.word(uint32(op.Buffer))
+		if *word>>(op.Buffer%64)&1 != free {
+			return i
+		}
+		*word ^= 1 << (op.Buffer % 64)
+	}
+	return len(ops)
+}
+
+// wrong says what check found.
+func (t *PlacementReader) wrong(op *workloads.Op) error {
+	free := op.Kind == workloads.Free
+	switch {
+	case !t.text && op.Buffer >= t.Header.Slots:
+		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, op.Buffer, t.Header.Slots)
+	case free && op.Size|op.Align|op.Limit != 0:
+		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, op.Buffer)
+	case !free && op.Size == 0:
+		return fmt.Errorf("%w: slot %d has size 0", ErrPlacementSyntax, op.Buffer)
+	case free:
+		return fmt.Errorf("%w: free of slot %d, which is not live", ErrPlacementState, op.Buffer)
+	}
+	return fmt.Errorf("%w: allocation of slot %d, which is live", ErrPlacementState, op.Buffer)
 }
 
 // Err returns the error that ended the trace, a *PlacementError or nil.
@@ -216,7 +286,7 @@ func (t *PlacementReader) Err() error {
 
 // fail adds the position to an error.
 func (t *PlacementReader) fail(err error) error {
-	return &PlacementError{Text: t.text, Position: t.read, Err: err}
+	return &PlacementError{Text: t.text, Position: t.count, Err: err}
 }
 
 // readAhead makes ahead hold at least one record. It returns io.EOF at the end, and
@@ -226,91 +296,75 @@ func (t *PlacementReader) readAhead() error {
 		return err
 	}
 	t.taken = 0
-	if t.read == t.Header.Records {
+	if t.count == t.Header.Records {
 		if _, err := t.in.ReadByte(); err != nil {
 			return err
 		}
-		t.read++
+		t.count++
 		return ErrPlacementTooLong
 	}
-	records := min(t.Header.Records-t.read, uint64(placementBuffer/t.record))
+	records := min(t.Header.Records-t.count, uint64(placementBuffer/t.record))
 	raw, err := t.in.Peek(int(records) * t.record)
 	whole := len(raw) / t.record * t.record
 	if whole == 0 {
-		t.read++
+		t.count++
 		return torn(err)
 	}
 	t.ahead, t.taken = raw[:whole], whole
 	return nil
 }
 
-// parseRecord takes the first record of ahead. It writes the fields where they are
-// wanted: a whole Placement that is copied at once waits for its parts.
-func (t *PlacementReader) parseRecord(p *Placement) {
-	raw := t.ahead[:t.record]
-	t.ahead = t.ahead[t.record:]
-	t.read++
-	slot := binary.LittleEndian.Uint32(raw)
-	p.Free = slot>>31 != 0
-	p.Slot = slot &^ (1 << 31)
-	p.Size = uint64(binary.LittleEndian.Uint32(raw[4:])) * t.Header.Unit
-	p.Align = uint64(binary.LittleEndian.Uint32(raw[8:])) * t.Header.Unit
-	p.Limit = 0
-	if len(raw) == 16 {
-		p.Limit = uint64(binary.LittleEndian.Uint32(raw[12:])) * t.Header.Unit
-	}
-}
-
-// nextLine returns the next line that holds a record.
-func (t *PlacementReader) nextLine() (Placement, error) {
+// parseLine reads the next line that holds a record.
+func (t *PlacementReader) parseLine(op *workloads.Op) error {
 	for {
 		line, err := t.in.ReadSlice('\n')
 		if err == io.EOF && len(line) == 0 {
-			return Placement{}, io.EOF
+			return io.EOF
 		}
-		t.read++
+		t.count++
 		switch err {
 		case nil:
 		case io.EOF:
-			return Placement{}, fmt.Errorf("%w: the last line has no end", io.ErrUnexpectedEOF)
+			return fmt.Errorf("%w: the last line has no end", io.ErrUnexpectedEOF)
 		case bufio.ErrBufferFull:
-			return Placement{}, fmt.Errorf("%w: line of more than %d bytes", ErrPlacementSyntax, placementBuffer)
+			return fmt.Errorf("%w: line of more than %d bytes", ErrPlacementSyntax, placementBuffer)
 		default:
-			return Placement{}, err
+			return err
 		}
 		line = bytes.TrimRight(line, " \t\r\n")
 		if len(line) > 0 && line[0] != '#' {
-			return parsePlacement(line)
+			*op, err = parsePlacement(line)
+			return err
 		}
 	}
 }
 
 // parsePlacement reads a line without its end.
-func parsePlacement(line []byte) (Placement, error) {
+func parsePlacement(line []byte) (workloads.Op, error) {
 	var numbers [4]uint64
 	n := 0
 	kind, rest, _ := bytes.Cut(line, []byte(" "))
 	for more := len(rest) > 0; more; n++ {
 		if n == len(numbers) {
-			return Placement{}, syntax(line)
+			return workloads.Op{}, syntax(line)
 		}
 		var field []byte
 		field, rest, more = bytes.Cut(rest, []byte(" "))
 		var err error
 		if numbers[n], err = strconv.ParseUint(string(field), 10, 64); err != nil {
-			return Placement{}, syntax(line)
+			return workloads.Op{}, syntax(line)
 		}
 	}
-	p := Placement{Slot: uint32(numbers[0]), Size: numbers[1], Align: numbers[2], Limit: numbers[3]}
+	op := workloads.Op{Buffer: numbers[0], Size: numbers[1], Align: numbers[2], Limit: numbers[3]}
 	switch {
 	case n > 0 && numbers[0] >= maxPlacementSlots:
 	case string(kind) == "a" && n >= 3:
-		return p, nil
+		return op, nil
 	case string(kind) == "f" && n == 1:
-		p.Free = true
-		return p, nil
+		op.Kind = workloads.Free
+		return op, nil
 	}
-	return Placement{}, syntax(line)
+	return workloads.Op{}, syntax(line)
 }
 
 func syntax(line []byte) error {
@@ -319,24 +373,6 @@ func syntax(line []byte) error {
 		line = line[:shown]
 	}
 	return fmt.Errorf("%w %q: want \"a SLOT SIZE ALIGN [LIMIT]\" or \"f SLOT\"", ErrPlacementSyntax, line)
-}
-
-// check compares a record with the ones before it and takes note of it.
-func (t *PlacementReader) check(p *Placement) error {
-	switch {
-	case !t.text && uint64(p.Slot) >= t.Header.Slots:
-		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, p.Slot, t.Header.Slots)
-	case p.Free && p.Size|p.Align|p.Limit != 0:
-		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, p.Slot)
-	case !p.Free && p.Size == 0:
-		return fmt.Errorf("%w: slot %d has size 0", ErrPlacementSyntax, p.Slot)
-	case t.live.flip(p.Slot) != p.Free:
-		if p.Free {
-			return fmt.Errorf("%w: free of slot %d, which is not live", ErrPlacementState, p.Slot)
-		}
-		return fmt.Errorf("%w: allocation of slot %d, which is live", ErrPlacementState, p.Slot)
-	}
-	return nil
 }
 
 // torn makes the end of the input in the middle of something an error.
@@ -355,17 +391,13 @@ const slotChunkBits = 12
 
 type slotChunk [1 << slotChunkBits / 64]uint64
 
-// flip adds the slot if it is not in the set, else removes it, and reports
-// whether it was in the set.
-func (s *slotSet) flip(slot uint32) bool {
+// word returns the word of 64 slots, by rising bit, that a slot is one of.
+func (s *slotSet) word(slot uint32) *uint64 {
 	i := int(slot >> slotChunkBits)
 	if i >= len(s.chunks) || s.chunks[i] == nil {
 		s.add(i)
 	}
-	word := &s.chunks[i][slot%(1<<slotChunkBits)/64]
-	bit := uint64(1) << (slot % 64)
-	*word ^= bit
-	return *word&bit == 0
+	return &s.chunks[i][slot%(1<<slotChunkBits)/64]
 }
 
 func (s *slotSet) add(i int) {

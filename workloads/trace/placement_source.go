@@ -19,7 +19,7 @@ type PlacementSource struct {
 	reader *PlacementReader
 	tick   time.Duration
 	at     time.Duration
-	record Placement
+	one    [1]workloads.Op // of Next
 	err    error
 }
 
@@ -31,23 +31,27 @@ func NewPlacementSource(r *PlacementReader, tick time.Duration) *PlacementSource
 
 // Next implements workloads.Source. The outcome is not looked at.
 func (s *PlacementSource) Next(*workloads.Outcome) (workloads.Op, bool) {
-	record := &s.record
-	if s.err != nil || !s.reader.next(record) {
-		return workloads.Op{}, false
+	n := s.Fill(s.one[:])
+	return s.one[0], n == 1
+}
+
+// Fill implements workloads.BatchSource.
+func (s *PlacementSource) Fill(ops []workloads.Op) int {
+	if s.err != nil {
+		return 0
 	}
+	n := s.reader.read(ops)
 	at := s.at
-	if at > math.MaxInt64-s.tick {
-		s.err = ErrTooLong
-		return workloads.Op{}, false
+	for i := range ops[:n] {
+		if at > math.MaxInt64-s.tick {
+			s.err = ErrTooLong
+			return i
+		}
+		ops[i].At = at
+		at += s.tick
 	}
-	s.at += s.tick
-	if record.Free {
-		return workloads.Op{At: at, Kind: workloads.Free, Buffer: uint64(record.Slot)}, true
-	}
-	return workloads.Op{
-		At: at, Kind: workloads.Alloc, Buffer: uint64(record.Slot),
-		Size: record.Size, Align: record.Align, Limit: record.Limit,
-	}, true
+	s.at = at
+	return n
 }
 
 // Err implements workloads.Source. The error is that of the reader or ErrTooLong.

@@ -2,6 +2,7 @@ package trace_test
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"math"
 	"strings"
@@ -40,6 +41,37 @@ func TestPlacementSource(t *testing.T) {
 	}
 	if d := cmp.Diff(want, ops(s)); d != "" || s.Err() != nil {
 		t.Error(d, s.Err())
+	}
+}
+
+// TestPlacementSourceFills holds batches of every size to the operations one by one,
+// also where the trace is wrong.
+func TestPlacementSourceFills(t *testing.T) {
+	for _, text := range []string{
+		"a 3 8192 4096 65536\nf 3\na 3 100 0\na 0 1 0\nf 3\n",
+		"a 3 8192 4096 65536\nf 3\na 3 100 0\nf 0\n",
+		"a 3 8192 4096 65536\na 0 1 0\nf",
+	} {
+		single := placementSource(t, text, time.Millisecond)
+		want := ops(single)
+		for size := 1; size <= len(want)+1; size++ {
+			s := placementSource(t, text, time.Millisecond)
+			var got []workloads.Op
+			batch := make([]workloads.Op, size)
+			for {
+				for i := range batch {
+					batch[i] = workloads.Op{Client: 1, Lifetime: 1} // of another time
+				}
+				n := s.Fill(batch)
+				got = append(got, batch[:n]...)
+				if n < size {
+					break
+				}
+			}
+			if d := cmp.Diff(want, got); d != "" || fmt.Sprint(s.Err()) != fmt.Sprint(single.Err()) {
+				t.Errorf("batches of %d: %v, want %v\n%s", size, s.Err(), single.Err(), d)
+			}
+		}
 	}
 }
 

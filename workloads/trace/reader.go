@@ -346,8 +346,8 @@ type placementEvents struct {
 }
 
 func (p *placementEvents) next(m *matcher) error {
-	var r Placement
-	switch ok := p.records.next(&r); {
+	r, ok := p.records.Next()
+	switch {
 	case !ok && p.records.Err() == nil:
 		return io.EOF
 	case !ok:
