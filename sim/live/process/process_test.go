@@ -89,7 +89,6 @@ func TestDescriptors(t *testing.T) {
 	errno, err = child.Exec()
 	call(t, "exec", errno, 0, err)
 	errno, err = child.CloseFD(second)
-	errno, err = child.CloseFD(second)
 	call(t, "exec closed it", errno, unix.EBADF, err)
 	errno, err = child.CloseFD(third)
 	call(t, "exec kept it", errno, 0, err)
