@@ -289,12 +289,8 @@ func (p *Process) setLimit(limit int) error {
 	return unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &l, nil)
 }
 
-// Exec replaces the process by another program. Its runtime wants descriptors while
-// it starts, and raises the limit.
+// Exec replaces the process by another program, whose runtime raises the limit.
 func (p *Process) Exec() (unix.Errno, error) {
-	if err := p.setLimit(0); err != nil {
-		return 0, err
-	}
 	_, errno, err := p.ask(actExec)
 	if err == nil {
 		err = p.setLimit(p.limit)
