@@ -151,8 +151,11 @@ func (m *inFlight) Close() error {
 }
 
 func (p *modelled) Send(fd int) (live.Message, syscall.Errno, error) {
+	if err := p.call(); err != nil { // there is no message, then
+		return nil, 0, err
+	}
 	m, e := p.System.Send(p.pid, dmabuf.FD(fd))
-	return &inFlight{machine: p.machine, Message: m}, errno(e), p.call()
+	return &inFlight{machine: p.machine, Message: m}, errno(e), nil
 }
 
 func (p *modelled) Receive(m live.Message, cloExec bool) (int, syscall.Errno, error) {

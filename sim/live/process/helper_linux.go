@@ -3,10 +3,8 @@
 package process
 
 import (
-	"fmt"
 	"os"
 	"runtime"
-	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -76,28 +74,33 @@ type told struct {
 	control [64]byte
 }
 
-// obey does what the channel says until it is closed. Files is how many files Go
-// passed, the channel first; none: they are where they belong, as after an exec.
-func obey(files string) error {
-	n, err := strconv.ParseUint(files, 10, 8)
-	if err != nil || n > ChannelFD-FirstFD {
-		return fmt.Errorf("%q files", files)
-	}
+// obey does what the channel says until it is closed.
+func obey() error {
 	runtime.LockOSThread() // a fork copies this thread
 	p := &told{}
 	if err := p.prepare(); err != nil {
 		return err
 	}
-	for i := range int(n) {
-		// Go opens files 3 and on for what it passes; programs want those.
-		if err := unix.Dup3(FirstFD+i, ChannelFD+i, 0); err != nil {
-			return err
-		}
-		if err := unix.Close(FirstFD + i); err != nil {
-			return err
-		}
+	if err := closeCopies(); err != nil {
+		return err
 	}
 	p.loop()
+	return nil
+}
+
+// closeCopies closes the copies of the channel that kept descriptors free.
+func closeCopies() error {
+	var channel, other unix.Stat_t
+	if err := unix.Fstat(ChannelFD, &channel); err != nil {
+		return err
+	}
+	for fd := FirstFD; fd < ChannelFD; fd++ {
+		if unix.Fstat(fd, &other) == nil && other.Dev == channel.Dev && other.Ino == channel.Ino {
+			if err := unix.Close(fd); err != nil {
+				return err
+			}
+		}
+	}
 	return nil
 }
 
@@ -109,7 +112,7 @@ func (p *told) prepare() error {
 	if p.executable, err = unix.BytePtrFromString(exe); err != nil {
 		return err
 	}
-	for i, text := range []string{Role, Role, "0"} {
+	for i, text := range []string{Role, Role} {
 		if p.arguments[i], err = unix.BytePtrFromString(text); err != nil {
 			return err
 		}
@@ -209,6 +212,18 @@ func (p *told) do() (uintptr, syscall.Errno) {
 		p.call(unix.SYS_CLOSE, channel, 0, 0, 0, 0, 0)
 		return pid, errno
 	case actExec:
+		// The runtime opens files while it starts, and keeps some. Programs' free
+		// descriptors are taken until then, by copies of the channel.
+		for {
+			fd, errno := p.call(unix.SYS_FCNTL, ChannelFD, unix.F_DUPFD, FirstFD, 0, 0, 0)
+			if errno != 0 {
+				return 0, errno
+			}
+			if fd > ChannelFD {
+				p.call(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
+				break
+			}
+		}
 		return p.call(unix.SYS_EXECVE, uintptr(unsafe.Pointer(p.executable)), uintptr(unsafe.Pointer(&p.arguments)), uintptr(unsafe.Pointer(&p.environ)), 0, 0, 0)
 	}
 	return 0, unix.ENOSYS

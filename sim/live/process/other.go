@@ -4,4 +4,4 @@ package process
 
 import "dmasim/allocator/dmaheap"
 
-func obey(string) error { return dmaheap.ErrUnsupported }
+func obey() error { return dmaheap.ErrUnsupported }

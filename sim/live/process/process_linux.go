@@ -7,7 +7,6 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"strconv"
 	"syscall"
 	"time"
 	"unsafe"
@@ -51,16 +50,21 @@ func Start(files ...*os.File) (*Ancestor, error) {
 	if err != nil {
 		return nil, err
 	}
-	files = append([]*os.File{os.NewFile(uintptr(theirs), "channel")}, files...)
+	channel := os.NewFile(uintptr(theirs), "channel")
+	files = append([]*os.File{channel}, files...)
 	a := &Ancestor{Process: Process{channel: ours}}
 	exe, err := os.Executable()
 	if err != nil {
 		return nil, errors.Join(err, unix.Close(ours))
 	}
-	a.command = exec.Command(exe, Role, strconv.Itoa(len(files)))
+	a.command = exec.Command(exe, Role)
 	a.command.Env = Environment
 	a.command.Stderr = os.Stderr
-	a.command.ExtraFiles = files
+	// The runtime opens files while it starts: not where programs have theirs.
+	for range ChannelFD - FirstFD {
+		a.command.ExtraFiles = append(a.command.ExtraFiles, channel)
+	}
+	a.command.ExtraFiles = append(a.command.ExtraFiles, files...)
 	a.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.command.Start(); err != nil {
 		return nil, errors.Join(err, unix.Close(ours))
@@ -289,8 +293,7 @@ func (p *Process) setLimit(limit int) error {
 	return unix.Prlimit(p.pid, unix.RLIMIT_NOFILE, &l, nil)
 }
 
-// Exec replaces the process by another program. Its runtime wants descriptors while
-// it starts, and raises the limit.
+// Exec replaces the process by another program, whose runtime raises the limit.
 func (p *Process) Exec() (unix.Errno, error) {
 	if err := p.setLimit(0); err != nil {
 		return 0, err

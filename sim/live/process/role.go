@@ -15,10 +15,10 @@ var Environment = []string{"GODEBUG=asyncpreemptoff=1,containermaxprocs=0,update
 // Main does what the channel says if args say that this is such a process, and
 // returns its exit status.
 func Main(args []string) (status int, is bool) {
-	if len(args) != 2 || args[0] != Role {
+	if len(args) != 1 || args[0] != Role {
 		return 0, false
 	}
-	if err := obey(args[1]); err != nil {
+	if err := obey(); err != nil {
 		fmt.Fprintf(os.Stderr, "dmasim: %s: %v\n", Role, err)
 		return 1, true
 	}
