@@ -104,7 +104,13 @@ func closeCopies() error {
 	return nil
 }
 
+// prepare sets all pointers: where the stack must not grow there is no room for what
+// the garbage collector wants to be told of them.
 func (p *told) prepare() error {
+	p.vector.Base = &p.byte
+	p.vector.SetLen(1)
+	p.header.Iov, p.header.Control = &p.vector, &p.control[0]
+	p.header.SetIovlen(1)
 	exe, err := os.Readlink("/proc/self/exe")
 	if err != nil {
 		return err
@@ -233,13 +239,10 @@ func (p *told) do() (uintptr, syscall.Errno) {
 //
 //go:nosplit
 func (p *told) message(room bool) *unix.Cmsghdr {
-	p.vector.Base = &p.byte
-	p.vector.SetLen(1)
-	p.header = unix.Msghdr{Iov: &p.vector}
-	p.header.SetIovlen(1)
+	p.header.Flags = 0
+	p.header.SetControllen(0)
 	head := (*unix.Cmsghdr)(unsafe.Pointer(&p.control))
 	if room {
-		p.header.Control = &p.control[0]
 		p.header.SetControllen(unix.CmsgSpace(4))
 		head.SetLen(unix.CmsgLen(4))
 		head.Level, head.Type = unix.SOL_SOCKET, unix.SCM_RIGHTS
