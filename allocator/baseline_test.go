@@ -187,18 +187,66 @@ func benchmarkReplay(b *testing.B, p *placementTrace, newStrategy func() allocat
 	}
 }
 
+// memoryFloor places nothing. It only touches what any strategy has to: the node
+// of a block, and of two others whose blocks lie anywhere, as neighbours and heads
+// of lists do. What it costs with more blocks is what the machine's caches cost.
+type memoryFloor struct {
+	nodes  [][4]uint64
+	spare  []uint64 // nodes without a block, in random order
+	random uint64
+}
+
+func newMemoryFloor(blocks int) *memoryFloor {
+	m := &memoryFloor{nodes: make([][4]uint64, 2*blocks), random: 1}
+	for _, i := range rand.New(rand.NewPCG(3, 4)).Perm(len(m.nodes)) {
+		m.spare = append(m.spare, uint64(i))
+	}
+	return m
+}
+
+func (m *memoryFloor) any() *[4]uint64 {
+	m.random = m.random*6364136223846793005 + 1442695040888963407
+	return &m.nodes[(m.random>>33)%uint64(len(m.nodes))]
+}
+
+func (m *memoryFloor) Alloc(r allocator.Request) (allocator.Block, bool) {
+	last := len(m.spare) - 1
+	i := m.spare[last]
+	m.spare = m.spare[:last]
+	m.nodes[i][0] = r.Size
+	m.any()[1]++
+	m.any()[2]++
+	return allocator.Block{Size: r.Size, Ref: i}, true
+}
+
+func (m *memoryFloor) Free(b allocator.Block) error {
+	if m.nodes[b.Ref][0] != b.Size {
+		return allocator.ErrForeign
+	}
+	m.nodes[b.Ref][0] = 0
+	m.any()[1]++
+	m.any()[2]++
+	m.spare = append(m.spare, b.Ref)
+	return nil
+}
+
 // BenchmarkLiveBlocks measures one allocation or free with 10^3 to 10^6 live
 // blocks of 1 to 64 granules, which fill their arena to about 80 percent and
-// are freed in random order.
+// are freed in random order. Nodes of 10^3 blocks lie in the nearest cache, those
+// of 10^6 in none: baseline-memory tells how much of the growth is that.
 func BenchmarkLiveBlocks(b *testing.B) {
 	const granule = 4096
-	for _, name := range churnPolicies() {
+	for _, name := range append([]string{"baseline-memory"}, churnPolicies()...) {
 		for _, blocks := range []int{1e3, 1e4, 1e5, 1e6} {
 			b.Run(fmt.Sprintf("%s/%d", name, blocks), func(b *testing.B) {
-				arena := mem.Range{Hi: uint64(blocks) * 65 / 2 * granule * 5 / 4}
-				s, err := allocator.New(name, allocator.Config{Arena: mem.NewRangeSet(arena), Granule: granule})
-				if err != nil {
-					b.Fatal(err)
+				var s allocator.Strategy = newMemoryFloor(blocks)
+				if name != "baseline-memory" {
+					arena := mem.Range{Hi: uint64(blocks) * 65 / 2 * granule * 5 / 4}
+					var err error
+					s, err = allocator.New(name, allocator.Config{Arena: mem.NewRangeSet(arena), Granule: granule})
+					if err != nil {
+						b.Fatal(err)
+					}
 				}
 				rng := rand.New(rand.NewPCG(1, 2))
 				live := make([]allocator.Block, 0, blocks)

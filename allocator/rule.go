@@ -25,6 +25,7 @@ type Window struct {
 	Reach        mem.Range // must hold the touched bytes
 	Align, Phase uint64    // the start is Phase modulo Align; Align 0 or 1: no constraint
 	Bounds       []Bound   // all of them hold
+	Arcs         []Arc     // all of them hold
 }
 
 // Bound forbids crossing the lines Phase + k·Boundary, k being any integer: no
@@ -37,6 +38,18 @@ type Bound struct {
 	Extra           int64
 }
 
+// Arc confines the start of a block, or its end, to a part of a periodic
+// pattern: modulo Period, it lies at most Room behind Phase. That a bit of the
+// address must be 0 is an arc of half a period; that a block must not begin on
+// a line is one of a whole period without the line. The end is the address
+// behind the touched bytes and Extra, whose meaning is that of [Bound]. A
+// Period of 0 forbids nothing.
+type Arc struct {
+	Period, Phase, Room uint64
+	End                 bool
+	Extra               int64 // of an end
+}
+
 // Part is the part of a rule that a placement breaks.
 type Part uint8
 
@@ -46,9 +59,10 @@ const (
 	OutOfReach             // no window holds the touched bytes
 	Misaligned
 	Crossing
+	OffArc
 )
 
-// String returns "kept", "reach", "alignment" or "boundary".
+// String returns "kept", "reach", "alignment", "boundary" or "address".
 func (p Part) String() string {
 	switch p {
 	case OutOfReach:
@@ -57,6 +71,8 @@ func (p Part) String() string {
 		return "alignment"
 	case Crossing:
 		return "boundary"
+	case OffArc:
+		return "address"
 	}
 	return "kept"
 }
@@ -65,7 +81,7 @@ func (p Part) String() string {
 type Breach struct {
 	Part   Part
 	Window int // index of the window that holds the start; -1: none does
-	Bound  int // index of the first bound that is crossed; -1: none is
+	Bound  int // index of the first bound that is crossed, or of the first arc that is left; -1: none is
 }
 
 // Check tells whether a block at start obeys the rule, and if not, which part
@@ -105,6 +121,11 @@ func (w *Window) check(start, touched uint64) (part Part, bound int) {
 			return Crossing, i
 		}
 	}
+	for i, limit := range w.Arcs {
+		if a, free := limit.arc(touched); !free && a.behind(start) > a.room {
+			return OffArc, i
+		}
+	}
 	return Kept, -1
 }
 
@@ -126,7 +147,29 @@ func (w Window) Intersect(o Window) (Window, Part) {
 		both.Align = math.MaxUint64
 	}
 	both.Bounds = strictest(slices.Concat(w.Bounds, o.Bounds))
+	both.Arcs = distinct(slices.Concat(w.Arcs, o.Arcs))
 	return both, Kept
+}
+
+// distinct returns the arcs once each, in an order that does not depend on
+// theirs.
+func distinct(arcs []Arc) []Arc {
+	arcs = slices.DeleteFunc(arcs, func(a Arc) bool { return a.Period == 0 })
+	for i := range arcs {
+		arcs[i].Phase %= arcs[i].Period
+	}
+	slices.SortFunc(arcs, func(a, b Arc) int {
+		return cmp.Or(cmp.Compare(a.Period, b.Period), cmp.Compare(a.Phase, b.Phase), cmp.Compare(a.Room, b.Room),
+			cmp.Compare(a.Extra, b.Extra), boolToInt(a.End)-boolToInt(b.End))
+	})
+	return slices.Compact(arcs)
+}
+
+func boolToInt(b bool) int {
+	if b {
+		return 1
+	}
+	return 0
 }
 
 // strictest returns the bounds without those that others imply, in an order
@@ -174,14 +217,32 @@ func (r *Rule) Last(lo, hi, size, slack uint64) (uint64, bool) {
 // arc returns where blocks with that many touched bytes may start. Free means
 // anywhere; not ok means nowhere, because they are longer than the boundary.
 func (b Bound) arc(touched uint64) (a arc, free, ok bool) {
-	length := touched + uint64(b.Extra)
+	return newArc(b.Boundary, b.Phase, extended(touched, b.Extra))
+}
+
+// extended returns touched and extra bytes, at least 0 and less than 2^64.
+func extended(touched uint64, extra int64) uint64 {
+	length := touched + uint64(extra)
 	switch {
-	case b.Extra < 0 && length >= touched:
-		length = 0
-	case b.Extra > 0 && length < touched:
-		length = math.MaxUint64
+	case extra < 0 && length >= touched:
+		return 0
+	case extra > 0 && length < touched:
+		return math.MaxUint64
 	}
-	return newArc(b.Boundary, b.Phase, length)
+	return length
+}
+
+// arc returns where blocks with that many touched bytes may start. Free means
+// anywhere.
+func (a Arc) arc(touched uint64) (_ arc, free bool) {
+	if a.Period == 0 || a.Room >= a.Period-1 {
+		return arc{}, true
+	}
+	phase := a.Phase % a.Period
+	if a.End {
+		phase = subMod(phase, extended(touched, a.Extra)%a.Period, a.Period)
+	}
+	return arc{a.Period, phase, a.Room}, false
 }
 
 // newArc returns where blocks of length bytes start that cross no line of the

@@ -7,11 +7,12 @@ import "math"
 //
 // Nothing is searched for by walking. In each window, the alignments of request
 // and rule make one lattice of starts, and the next of its members that keeps a
-// boundary is computed. With several boundaries this is repeated until all are
-// kept, or until the pattern has come round once, which proves that there is no
-// such start. Alignments that are powers of two need one or two rounds; others
-// that nearly exclude two boundaries may need one for each odd factor of the
-// alignment, or for each aligned address in the range if these are fewer.
+// boundary, or an arc, is computed. With several of these this is repeated, the
+// ones of short periods first, until all are kept or until their pattern has come
+// round once, which proves that there is no such start. Where alignments and
+// periods are powers of two, each takes two or three rounds. Others that nearly
+// exclude each other may need very many; a search that is not done after maxRounds
+// gives up, as if there were no place.
 func (r *Request) placeByRule(lo, hi uint64, high bool) (uint64, bool) {
 	windows := r.Rule.Windows
 	touched := r.Size - r.Slack
@@ -36,7 +37,8 @@ func (r *Request) placeByRule(lo, hi uint64, high bool) (uint64, bool) {
 		if !ok {
 			continue
 		}
-		s, ok := (pattern{r, w, starts}).place(from, to, high)
+		p := pattern{starts: starts, high: high, lo: from, hi: to}
+		s, ok := p.place(r, w)
 		if ok && (!found || high == (s > best)) {
 			best, found = s, true
 		}
@@ -44,77 +46,96 @@ func (r *Request) placeByRule(lo, hi uint64, high bool) (uint64, bool) {
 	return best, found
 }
 
-// pattern is where a request may start in one window, but for the window's ends.
+// pattern is where a request may start between two addresses of a window, but
+// for boundaries and arcs.
 type pattern struct {
-	request *Request
-	window  *Window
-	starts  lattice
+	starts lattice
+	high   bool // the highest is wanted
+	lo, hi uint64
+	rounds int // taken so far
 }
 
-// arcs is the number of boundaries to be kept: the request's and the rule's.
-func (p pattern) arcs() int { return 1 + len(p.window.Bounds) }
+// maxRounds bounds a search, to some milliseconds. Rules of real devices take less
+// than ten.
+const maxRounds = 1 << 16
 
-// arc returns where the boundary of that index lets the request start.
-func (p pattern) arc(i int) (a arc, free, ok bool) {
-	if i == 0 {
-		return newArc(p.request.Boundary, 0, p.request.Size)
-	}
-	return p.window.Bounds[i-1].arc(p.request.Size - p.request.Slack)
+// limit is an arc that starts lie in, and the distance after which the pattern of
+// this one and those before it repeats, at most 2^64-1.
+type limit struct {
+	arc
+	period uint64
 }
 
 // place returns the lowest start in [lo, hi], or the highest.
-func (p pattern) place(lo, hi uint64, high bool) (uint64, bool) {
-	s, ok := p.starts.up(lo)
-	if high {
-		s, ok = p.starts.down(hi)
+func (p *pattern) place(r *Request, w *Window) (uint64, bool) {
+	s, ok := p.starts.up(p.lo)
+	if p.high {
+		s, ok = p.starts.down(p.hi)
 	}
-	if !ok || s < lo || s > hi {
+	if !ok || s < p.lo || s > p.hi {
 		return 0, false
 	}
-	first := s
-	for {
-		moved := false
-		for i := range p.arcs() {
-			a, free, ok := p.arc(i)
-			if !ok {
-				return 0, false
-			}
-			if free {
-				continue
-			}
-			t, ok := p.starts.withinArc(s, hi, a)
-			if high {
-				t, ok = p.starts.withinArcDown(s, lo, a)
-			}
-			if !ok {
-				return 0, false
-			}
-			moved = moved || t != s
-			s = t
+	touched := r.Size - r.Slack
+	var space [8]limit // more than devices have, so that nothing is allocated
+	limits, ok := space[:0], true
+	if a, free, fits := newArc(r.Boundary, 0, r.Size); !free {
+		limits, ok = insert(limits, a), fits
+	}
+	for _, b := range w.Bounds {
+		if a, free, fits := b.arc(touched); !free {
+			limits, ok = insert(limits, a), ok && fits
 		}
-		if !moved {
-			return s, true
+	}
+	for _, a := range w.Arcs {
+		if a, free := a.arc(touched); !free {
+			limits = insert(limits, a)
 		}
-		if max(s, first)-min(s, first) >= p.period() {
+	}
+	if !ok {
+		return 0, false
+	}
+	period, fits := p.starts.step, p.starts.step != 0
+	for i := range limits {
+		if fits {
+			period, fits = lcm(period, limits[i].boundary)
+		}
+		if limits[i].period = period; !fits {
+			limits[i].period = math.MaxUint64
+		}
+	}
+	return p.settle(s, limits)
+}
+
+// insert adds an arc behind those of shorter periods.
+func insert(limits []limit, a arc) []limit {
+	limits = append(limits, limit{arc: a})
+	for i := len(limits) - 1; i > 0 && limits[i].boundary < limits[i-1].boundary; i-- {
+		limits[i], limits[i-1] = limits[i-1], limits[i]
+	}
+	return limits
+}
+
+// settle returns the first start from s on that keeps the limits. s is in the
+// lattice.
+func (p *pattern) settle(s uint64, limits []limit) (uint64, bool) {
+	if len(limits) == 0 {
+		return s, true
+	}
+	shorter, last := limits[:len(limits)-1], &limits[len(limits)-1]
+	for first := s; p.rounds < maxRounds; p.rounds++ {
+		t, ok := p.starts.withinArc(s, p.hi, last.arc)
+		if p.high {
+			t, ok = p.starts.withinArcDown(s, p.lo, last.arc)
+		}
+		if !ok {
+			return 0, false
+		}
+		if s, ok = p.settle(t, shorter); !ok || s == t {
+			return s, ok
+		}
+		if max(s, first)-min(s, first) >= last.period {
 			return 0, false
 		}
 	}
-}
-
-// period is the distance after which the pattern repeats, at most 2^64-1.
-func (p pattern) period() uint64 {
-	if p.starts.step == 0 {
-		return math.MaxUint64
-	}
-	period := p.starts.step
-	for i := range p.arcs() {
-		a, free, ok := p.arc(i)
-		if free || !ok {
-			continue
-		}
-		if period, ok = lcm(period, a.boundary); !ok {
-			return math.MaxUint64
-		}
-	}
-	return period
+	return 0, false
 }

@@ -43,6 +43,18 @@ windows:
 				continue windows
 			}
 		}
+		for _, a := range w.Arcs {
+			if a.Period == 0 {
+				continue
+			}
+			point := residue(s, a.Phase, a.Period)
+			if length := int64(touched) + a.Extra; a.End && length > 0 {
+				point = (point + uint64(length)) % a.Period
+			}
+			if point > a.Room {
+				continue windows
+			}
+		}
 		return true
 	}
 	return false
@@ -87,6 +99,12 @@ func drawRequest(t *rapid.T, base uint64, phases *rapid.Generator[uint64]) alloc
 				Boundary: small.Draw(t, "boundary"),
 				Phase:    phases.Draw(t, "phase"),
 				Extra:    rapid.Int64Range(-20, 20).Draw(t, "extra"),
+			})
+		}
+		for range rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "arcs") {
+			w.Arcs = append(w.Arcs, allocator.Arc{
+				Period: small.Draw(t, "period"), Phase: phases.Draw(t, "phase"), Room: rapid.Uint64Range(0, 40).Draw(t, "room"),
+				End: rapid.Bool().Draw(t, "end"), Extra: rapid.Int64Range(-20, 20).Draw(t, "extra"),
 			})
 		}
 		r.Rule.Windows = append(r.Rule.Windows, w)
@@ -152,6 +170,9 @@ func TestPlaceScaled(t *testing.T) {
 				}
 				for _, b := range w.Bounds {
 					large.Bounds = append(large.Bounds, allocator.Bound{Boundary: b.Boundary * k, Phase: b.Phase * k, Extra: b.Extra * int64(k)})
+				}
+				for _, a := range w.Arcs {
+					large.Arcs = append(large.Arcs, allocator.Arc{Period: a.Period * k, Phase: a.Phase * k, Room: a.Room * k, End: a.End, Extra: a.Extra * int64(k)})
 				}
 				scaled.Rule.Windows = append(scaled.Rule.Windows, large)
 			}
@@ -297,9 +318,24 @@ func TestIntersect(t *testing.T) {
 	})
 }
 
+// TestPlaceGivesUp: patterns that exclude each other, of which that would only be
+// known after 2^40 rounds.
+func TestPlaceGivesUp(t *testing.T) {
+	r := allocator.Request{Size: 1, Rule: &allocator.Rule{Windows: []allocator.Window{{
+		Reach: mem.Everywhere, Align: 1<<39 - 1,
+		Arcs: []allocator.Arc{{Period: 1 << 40, Room: 1<<39 - 1}, {Period: 1 << 40, Phase: 1 << 39, Room: 1<<39 - 1}},
+	}}}}
+	for _, high := range []bool{false, true} {
+		if at, ok := r.Place(0, math.MaxUint64, high); ok {
+			t.Errorf("placed at %#x", at)
+		}
+	}
+}
+
 func TestPlaceDoesNotAllocate(t *testing.T) {
 	r := allocator.Request{Size: 24 << 10, Align: 12345, Boundary: 1 << 20, Rule: &allocator.Rule{Windows: []allocator.Window{
-		{Reach: mem.Range{Lo: 0x1000, Hi: 1 << 40}, Align: 4096, Phase: 512, Bounds: []allocator.Bound{{Boundary: 1 << 16, Extra: 8}, {Boundary: 1 << 15, Phase: 96}}},
+		{Reach: mem.Range{Lo: 0x1000, Hi: 1 << 40}, Align: 4096, Phase: 512, Bounds: []allocator.Bound{{Boundary: 1 << 16, Extra: 8}, {Boundary: 1 << 15, Phase: 96}},
+			Arcs: []allocator.Arc{{Period: 8192, Room: 4095}, {Period: 1 << 32, Phase: 1, Room: 1<<32 - 2, End: true}}},
 	}}}
 	if n := testing.AllocsPerRun(100, func() { r.Place(1, 1<<39, true) }); n != 0 {
 		t.Errorf("%v allocations per placement", n)

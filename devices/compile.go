@@ -7,6 +7,7 @@ import (
 	"slices"
 
 	"dmasim/allocator"
+	"dmasim/internal/suggest"
 	"dmasim/mem"
 )
 
@@ -20,22 +21,31 @@ var (
 // reaches, and the rule for a contiguous buffer whose touched bytes are payload
 // and padding. A rule that holds on the bus becomes one for each translated
 // window, with a phase. Natural alignment depends on the size of the buffer and
-// is left out; a [Plan] applies it.
+// is left out; a [Plan] applies it. What binds the addresses that an IOMMU
+// translates is left to CompileIOVA.
 //
 // The error is a *FieldError if the description is not valid, or wraps ErrSpace
 // or ErrNoReach.
 func (d *Device) Compile() (mem.RangeSet, *allocator.Rule, error) {
-	if err := d.Validate(); err != nil {
-		return nil, nil, fmt.Errorf("device %s: %w", d.Name, err)
+	c, err := d.compile()
+	if err == nil && !d.Space.isMemory() && c.Space == d.Space {
+		err = fmt.Errorf("device %s: %w (%s)", d.Name, ErrSpace, d.Space)
 	}
-	if !d.Space.inMemory() {
-		return nil, nil, fmt.Errorf("device %s: %w (%s)", d.Name, ErrSpace, d.Space)
+	if err != nil {
+		return nil, nil, err
 	}
-	c := compile(d)
-	if !placeable(c.windows(0)) {
-		return nil, nil, fmt.Errorf("device %s: %w", d.Name, ErrNoReach)
+	return c.reach(), touching(c.windows(0, all), c.padding), nil
+}
+
+// CompileIOVA turns the device's rules on the addresses that an IOMMU, or the
+// device's own page tables, translate into a rule for a range of them. It is nil
+// if none are, or if nothing binds them. The error is that of Compile.
+func (d *Device) CompileIOVA() (*allocator.Rule, error) {
+	c, err := d.compile()
+	if err != nil || c.virtual == nil {
+		return nil, err
 	}
-	return c.reach(), touching(c.windows(0), c.padding), nil
+	return touching(c.virtual.windows(0, all), c.padding), nil
 }
 
 // Reach returns the CPU-physical memory that the device reaches; none if the
@@ -48,11 +58,29 @@ func (d *Device) Reach() mem.RangeSet {
 	return reach
 }
 
+// compile is Compile, for addresses of any kind.
+func (d *Device) compile() (compiled, error) {
+	if err := d.Validate(); err != nil {
+		return compiled{}, fmt.Errorf("device %s: %w", d.Name, err)
+	}
+	c, err := compile(d)
+	if err != nil {
+		return compiled{}, fmt.Errorf("device %s: %w", d.Name, err)
+	}
+	if !placeable(c.windows(0, all)) || c.virtual != nil && !placeable(c.virtual.windows(0, all)) {
+		return compiled{}, fmt.Errorf("device %s: %w", d.Name, ErrNoReach)
+	}
+	return c, nil
+}
+
 // compiled is a device whose rules are in CPU-physical space.
 type compiled struct {
-	*Device
-	pieces  []piece
+	*Device         // resolved, with what binds memory
+	pieces  []piece // by rising address
 	padding uint64
+	page    uint64    // pieces of memory begin and end at its multiples
+	virtual *compiled // what binds translated addresses, or nil
+	origin  *Device   // as it was described
 }
 
 // piece is reachable memory with one offset between bus and CPU addresses.
@@ -64,9 +92,70 @@ type piece struct {
 // everywhere is the translation where there is none.
 var everywhere = Translation{Size: math.MaxUint64}
 
-// compile inverts the device's translations, each clipped on the bus by the
-// width of its addresses and in their own space by its spans.
-func compile(d *Device) compiled {
+// compile resolves the device, splits it at its IOMMU, and puts it behind the
+// buses and IOMMUs that it names.
+func compile(d *Device) (compiled, error) {
+	resolved := d.Resolved()
+	passes := mem.RangeSet{mem.Everywhere}
+	for i, name := range d.Behind {
+		reach, err := resolved.putBehind(name)
+		if err != nil {
+			return compiled{}, fail("behind", i, "%v", err)
+		}
+		passes = passes.Intersect(reach)
+	}
+	memory, virtual := resolved.sides()
+	c := invert(memory)
+	c.origin = d
+	if len(d.Behind) > 0 {
+		var pieces []piece
+		for _, p := range c.pieces {
+			for _, r := range passes.Intersect(mem.RangeSet{p.reach}) {
+				pieces = append(pieces, piece{r, p.via})
+			}
+		}
+		c.pieces = pieces
+	}
+	c.page = 1
+	if virtual != nil {
+		v := invert(virtual)
+		v.origin, v.page = d, 1
+		c.virtual, c.page = &v, resolved.page()
+	}
+	return c, nil
+}
+
+// putBehind takes over what an entry of the catalogue does to addresses, and
+// returns the memory that it lets through.
+func (d *Device) putBehind(name string) (mem.RangeSet, error) {
+	entry, ok := Lookup(name)
+	if !ok {
+		return nil, fmt.Errorf("unknown catalogue entry %q%s", name, suggest.DidYouMean(suggest.Nearest(name, Names())))
+	}
+	if entry.Scope != BindsBus && entry.Scope != BindsIOMMU || !entry.Space.isMemory() {
+		return nil, fmt.Errorf("%s is neither a bus nor an IOMMU", name)
+	}
+	if entry.Scope == BindsIOMMU {
+		d.IOMMU = AlwaysIOMMU
+		if d.MMU == nil {
+			d.MMU = entry.MMU
+		}
+	} else {
+		d.AddressBits = narrower(d.AddressBits, entry.AddressBits)
+		if len(entry.Translate) > 0 {
+			if len(d.Translate) > 0 {
+				return nil, fmt.Errorf("%s translates, and so does the device or what it is behind", name)
+			}
+			d.Translate = entry.Translate
+		}
+	}
+	return entry.Reach(), nil
+}
+
+// invert brings the device's reach into CPU-physical space: its translations,
+// each clipped on the bus by the width of its addresses and in their own space
+// by its spans.
+func invert(d *Device) compiled {
 	onBus, inMemory := mem.RangeSet{mem.Everywhere}, mem.RangeSet{mem.Everywhere}
 	if d.AddressBits > 0 && d.AddressBits < 64 {
 		onBus = mem.RangeSet{{Lo: 0, Hi: 1 << d.AddressBits}}
@@ -74,9 +163,9 @@ func compile(d *Device) compiled {
 	switch {
 	case len(d.Spans) == 0:
 	case d.Space == Bus:
-		onBus = onBus.Intersect(d.spans())
+		onBus = onBus.Intersect(rangesOf(d.Spans))
 	default:
-		inMemory = d.spans()
+		inMemory = rangesOf(d.Spans)
 	}
 	translations := d.Translate
 	if len(translations) == 0 {
@@ -95,40 +184,6 @@ func compile(d *Device) compiled {
 	return c
 }
 
-// joined returns the translations by rising CPU address, those that continue
-// each other on both sides as one.
-func joined(translations []Translation) []Translation {
-	sorted := slices.SortedFunc(slices.Values(translations), func(a, b Translation) int {
-		if a.CPU < b.CPU {
-			return -1
-		}
-		return 1
-	})
-	whole := sorted[:1]
-	for _, t := range sorted[1:] {
-		last := &whole[len(whole)-1]
-		if last.Memory().Hi == uint64(t.CPU) && last.OnBus().Hi == uint64(t.Bus) {
-			last.Size += t.Size
-			continue
-		}
-		whole = append(whole, t)
-	}
-	return whole
-}
-
-func (t Translation) fromBus(addr uint64) uint64 { return addr - uint64(t.Bus) + uint64(t.CPU) }
-func (t Translation) toBus(addr uint64) uint64   { return addr - uint64(t.CPU) + uint64(t.Bus) }
-
-// phase returns the CPU addresses, modulo m, whose bus addresses are multiples
-// of m.
-func (t Translation) phase(m uint64) uint64 {
-	cpu, bus := uint64(t.CPU)%m, uint64(t.Bus)%m
-	if cpu < bus {
-		return m - (bus - cpu)
-	}
-	return cpu - bus
-}
-
 // reach returns the CPU-physical bytes of all pieces.
 func (c *compiled) reach() mem.RangeSet {
 	ranges := make([]mem.Range, len(c.pieces))
@@ -138,36 +193,32 @@ func (c *compiled) reach() mem.RangeSet {
 	return mem.NewRangeSet(ranges...)
 }
 
-// windows returns where the payload may lie, for blocks of more than 2^(order-1)
-// and at most 2^order bytes; the order matters to natural alignment alone.
+// all is more shapes than there are.
+const all = math.MaxInt
+
+// windows returns where the payload may lie by the first shapes of placeShapes,
+// for blocks of more than 2^(order-1) and at most 2^order bytes; the order
+// matters to natural alignment alone.
 //
 // In terms of the payload, rules of devices with different padding can be
 // intersected: the padding that must be in reach shortens the windows, and
 // lengthens what boundaries check. See touching for the way back.
-func (c *compiled) windows(order int) []allocator.Window {
+func (c *compiled) windows(order, shapes int) []allocator.Window {
 	var windows []allocator.Window
 	for _, p := range c.pieces {
 		if p.reach.Size() <= c.padding {
 			continue
 		}
 		w := allocator.Window{Reach: mem.Range{Lo: p.reach.Lo, Hi: p.reach.Hi - c.padding}}
-		if align := uint64(c.Align); align > 1 {
-			w.Align, w.Phase = align, p.via.phase(align)
-		}
-		if b := c.Boundary; b != nil {
-			w.Bounds = []allocator.Bound{{
-				Boundary: uint64(b.Size), Phase: p.via.phase(uint64(b.Size)), Extra: int64(b.checked(c.Padding) + b.Guard),
-			}}
-		}
-		if c.Natural {
-			natural := uint64(1) << order
-			aligned, part := w.Intersect(allocator.Window{Reach: w.Reach, Align: natural, Phase: p.via.phase(natural)})
-			if part != allocator.Kept {
-				continue
+		left := true
+		for i, s := range placeShapes {
+			if i < shapes && left && s.narrow != nil {
+				left = s.narrow(c, p.via, order, &w)
 			}
-			w = aligned
 		}
-		windows = append(windows, w)
+		if left {
+			windows = append(windows, w)
+		}
 	}
 	return windows
 }
@@ -185,11 +236,26 @@ func touching(windows []allocator.Window, padding uint64) *allocator.Rule {
 	rule := &allocator.Rule{Windows: make([]allocator.Window, len(windows))}
 	for i, w := range windows {
 		w.Reach.Hi += min(padding, math.MaxUint64-w.Reach.Hi)
-		w.Bounds = slices.Clone(w.Bounds)
+		w.Bounds, w.Arcs = slices.Clone(w.Bounds), slices.Clone(w.Arcs)
 		for j := range w.Bounds {
 			w.Bounds[j].Extra -= int64(padding)
+		}
+		for j := range w.Arcs {
+			if w.Arcs[j].End {
+				w.Arcs[j].Extra -= int64(padding)
+			}
 		}
 		rule.Windows[i] = w
 	}
 	return rule
+}
+
+// offsets says where bus addresses differ from CPU addresses.
+func (c *compiled) offsets() string {
+	for _, p := range c.pieces {
+		if p.via.CPU != p.via.Bus {
+			return fmt.Sprintf(" on the bus, where memory %s is %s", p.via.CPU, p.via.Bus)
+		}
+	}
+	return ""
 }

@@ -68,13 +68,37 @@ func (v Verdict) String() string {
 	via := d.piece(v.Addr).via
 	where := addressName(via)
 	if v.Part == allocator.Misaligned {
-		return fmt.Sprintf("%s wants buffers at a multiple of %s; %s %s is none", d.Name, mem.Size(w.Align), where, mem.Addr(via.toBus(v.Addr)))
+		return fmt.Sprintf("%s wants buffers at a multiple of %s%s; %s %s is none", d.Name, mem.Size(w.Align), d.from(), where, mem.Addr(via.toBus(v.Addr)))
+	}
+	if v.Part == allocator.OffArc {
+		return v.arcText(w.Arcs[v.breach.Bound], via)
 	}
 	b := w.Bounds[v.breach.Bound]
 	line := via.toBus(v.Addr)
 	line += b.Boundary - line%b.Boundary
 	return fmt.Sprintf("%s must not cross multiples of %s; %s from %s %s cross %s", d.Name, mem.Size(b.Boundary),
-		mem.Size(d.checkedLength(v.Payload)), where, mem.Addr(via.toBus(v.Addr)), mem.Addr(line))
+		mem.Size(d.reaching(v.Payload, b.Extra)), where, mem.Addr(via.toBus(v.Addr)), mem.Addr(line))
+}
+
+// from says what alignment counts from, if not from 0.
+func (c *compiled) from() string {
+	if c.Origin == nil {
+		return ""
+	}
+	return " from " + c.Origin.Base.String()
+}
+
+// arcText says how the buffer begins or ends where it may not.
+func (v Verdict) arcText(a allocator.Arc, via Translation) string {
+	d, where, at := v.device, addressName(via), via.toBus(v.Addr)
+	switch {
+	case a.End:
+		return fmt.Sprintf("%s wants no buffer to end at a multiple of %s; %s %s is one", d.Name, mem.Size(a.Period),
+			where, mem.Addr(at+d.reaching(v.Payload, a.Extra)))
+	case a.Room == a.Period/2-1:
+		return fmt.Sprintf("%s wants bit %d of an address to be 0; that of %s %s is 1", d.Name, bits.Len64(a.Period)-2, where, mem.Addr(at))
+	}
+	return fmt.Sprintf("%s wants no buffer to begin at a multiple of %s; %s %s is one", d.Name, mem.Size(a.Period), where, mem.Addr(at))
 }
 
 // piece returns the reachable memory that holds addr.
@@ -87,9 +111,9 @@ func (c *compiled) piece(addr uint64) piece {
 	return piece{via: everywhere}
 }
 
-// checkedLength returns the bytes that the boundary looks at for a payload.
-func (c *compiled) checkedLength(payload uint64) uint64 {
-	return payload + uint64(c.Boundary.checked(c.Padding)+c.Boundary.Guard)
+// reaching returns the touched bytes of a payload and extra ones.
+func (c *compiled) reaching(payload uint64, extra int64) uint64 {
+	return payload + c.padding + uint64(extra)
 }
 
 // addressName returns what addresses behind the translation are called.

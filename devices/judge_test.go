@@ -46,6 +46,31 @@ func TestJudge(t *testing.T) {
 	}
 }
 
+// TestJudgeWords: what a buffer is told that begins or ends where it may not.
+func TestJudgeWords(t *testing.T) {
+	line := devices.Boundaries{{Size: 0x10000, Exclusive: true}}
+	tests := []struct {
+		device        devices.Device
+		addr, payload uint64
+		want          string
+	}{
+		{devices.Device{ZeroBits: []uint8{3, 12}}, 0x1000, 1, "d wants bit 12 of an address to be 0; that of address 0x1000 is 1"},
+		{devices.Device{ZeroBits: []uint8{3, 12}}, 0x2007, 1, "usable"},
+		{devices.Device{Boundary: line}, 0x20000, 1, "d wants no buffer to begin at a multiple of 64KiB; address 0x20000 is one"},
+		{devices.Device{Boundary: line}, 0x2ff00, 0x100, "d wants no buffer to end at a multiple of 64KiB; address 0x30000 is one"},
+		{devices.Device{Boundary: line, Padding: 1}, 0x2ff00, 0xff, "d wants no buffer to end at a multiple of 64KiB; address 0x30000 is one"},
+		{devices.Device{Boundary: line}, 0x2ff00, 0xff, "usable"},
+		{devices.Device{Align: 2048, Origin: &devices.Origin{Base: 0x1100}}, 0x2000, 1, "d wants buffers at a multiple of 2KiB from 0x1100; address 0x2000 is none"},
+		{devices.Device{Align: 2048, Origin: &devices.Origin{Base: 0x1100}}, 0x2100, 1, "usable"},
+	}
+	for _, test := range tests {
+		test.device.Name = "d"
+		if got := merge(t, test.device).Judge(test.addr, test.payload).String(); got != test.want {
+			t.Errorf("%#x, %d bytes: %s\nwant %s", test.addr, test.payload, got, test.want)
+		}
+	}
+}
+
 func TestJudgeAcrossWindows(t *testing.T) {
 	plan := merge(t, devices.Device{Name: "d", Translate: []devices.Translation{
 		{CPU: 0, Bus: 0x10000, Size: 0x1000}, {CPU: 0x1000, Bus: 0x20000, Size: 0x1000},

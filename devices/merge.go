@@ -2,7 +2,6 @@ package devices
 
 import (
 	"cmp"
-	"math/bits"
 	"slices"
 
 	"dmasim/allocator"
@@ -12,6 +11,9 @@ import (
 // Plan is what the devices that share a buffer demand together. Merge makes
 // it; it is not changed afterwards and may be used concurrently.
 type Plan struct {
+	// Space is that of the addresses in Reach: CPU, or a space of the devices' own
+	// that is no memory.
+	Space Space
 	// Reach is the CPU-physical memory that every device reaches.
 	Reach mem.RangeSet
 	// Padding is reserved and may be touched behind the payload, in bytes.
@@ -20,17 +22,19 @@ type Plan struct {
 	// bytes, at least 1.
 	Granularity uint64
 
-	// SegmentMax and SegmentsMax are the smallest of the devices' limits on
-	// scatter-gather lists, 0 where there is none. Contiguous is true if a
+	// SegmentMin, SegmentMax, SegmentsMax and MapMax are the strictest of the
+	// devices' limits on scatter-gather lists, 0 where there is none; SegmentUnit and
+	// Gap the least common multiples of theirs, at least 1. Contiguous is true if a
 	// device takes one segment only and no IOMMU of its own, or that is always
 	// there, makes one of many. Of these only JudgePieces takes notice, which asks
 	// each device.
-	SegmentMax, SegmentsMax uint64
-	Contiguous              bool
+	SegmentMin, SegmentMax, SegmentUnit, SegmentsMax, Gap, MapMax uint64
+	Contiguous                                                    bool
 
 	devices []planned
 	demands []demand // one, or by order of the block's size where alignment is natural
 	natural bool
+	sizing  sizing
 }
 
 // planned is a device with its own rules, for the judge.
@@ -47,53 +51,66 @@ const orders = 64
 // place is legal for the plan if it is legal for each of them. Reaches
 // intersect as sets; alignments meet by congruence; of paddings the largest
 // counts, before granularities (their least common multiple) round the size,
-// before natural alignment; every boundary is kept. Merging nothing gives the
-// plan without demands.
+// before natural alignment; every boundary is kept. Behind an IOMMU that is
+// always there, a device's addresses bind nothing in memory. Merging nothing
+// gives the plan without demands.
+//
+// Devices whose addresses are not those of memory can share what is in the same
+// space of the same maker only.
 //
 // The error is a *Conflict if the devices exclude each other; otherwise it is
-// that of [Device.Compile] for one of them.
+// that of [Device.Compile] for one of them, but never ErrSpace.
 func Merge(devices ...Device) (*Plan, error) {
-	p := &Plan{Reach: mem.RangeSet{mem.Everywhere}}
-	for _, d := range devices {
-		if _, _, err := d.Compile(); err != nil {
+	p := &Plan{
+		Space: CPU, Reach: mem.RangeSet{mem.Everywhere}, SegmentUnit: 1, Gap: 1,
+		sizing: sizing{granularity: 1},
+	}
+	for i := range devices {
+		d := devices[i]
+		c, err := d.compile()
+		if err != nil {
 			return nil, err
 		}
-		p.add(compile(&d))
+		p.add(c)
 	}
-	var ok bool
-	if p.Granularity, ok = granularity(p.devices); !ok {
-		return nil, granularityConflict(p.devices)
+	if err := p.Check(1); err != nil {
+		return nil, err
 	}
+	for i := range p.devices {
+		p.sizing, _ = p.sizing.meet(p.devices[i].sizing())
+	}
+	p.Padding, p.Granularity = p.sizing.padding, p.sizing.granularity
 	p.demands = make([]demand, 1)
 	if p.natural {
 		p.demands = make([]demand, orders)
 	}
 	for order := range p.demands {
-		windows := mergeWindows(p.devices, order)
-		if order == 0 && !placeable(windows) {
-			return nil, placeConflict(p.devices)
-		}
-		p.demands[order] = newDemand(touching(windows, p.Padding))
+		p.demands[order] = newDemand(touching(mergeWindows(p.devices, order), p.Padding))
 	}
 	return p, nil
 }
 
 // add merges what does not depend on the other devices' windows.
 func (p *Plan) add(c compiled) {
-	p.Padding = max(p.Padding, c.padding)
+	if !c.Space.isMemory() {
+		p.Space = c.Space
+	}
 	p.Reach = p.Reach.Intersect(c.reach())
 	p.natural = p.natural || c.Natural
+	p.SegmentMin = max(p.SegmentMin, uint64(c.SegmentMin))
 	p.SegmentMax = minLimit(p.SegmentMax, uint64(c.SegmentMax))
 	p.SegmentsMax = minLimit(p.SegmentsMax, c.SegmentsMax)
-	if !c.IOMMU.Translates() {
-		p.Contiguous = p.Contiguous || c.Contiguous || c.SegmentsMax == 1
-	}
+	p.MapMax = minLimit(p.MapMax, uint64(c.MapMax))
+	p.SegmentUnit = uint64(max(commonMultiple(mem.Size(p.SegmentUnit), c.SegmentUnit), 1))
+	p.Gap = uint64(max(commonMultiple(mem.Size(p.Gap), c.Gap), 1))
+	p.Contiguous = p.Contiguous || c.oneSegment()
 	own := planned{compiled: c, rules: c.rules()}
 	own.inner = own.rules
 	if c.padding > 0 {
 		bare := *c.Device
 		bare.Padding = 0
-		unpadded := compile(&bare)
+		unpadded := c
+		unpadded.Device, unpadded.padding = &bare, 0
 		own.inner = unpadded.rules()
 	}
 	p.devices = append(p.devices, own)
@@ -106,7 +123,7 @@ func (c *compiled) rules() []*allocator.Rule {
 		rules = make([]*allocator.Rule, orders)
 	}
 	for order := range rules {
-		rules[order] = touching(c.windows(order), c.padding)
+		rules[order] = touching(c.windows(order, all), c.padding)
 	}
 	return rules
 }
@@ -119,39 +136,28 @@ func minLimit(a, b uint64) uint64 {
 	return min(a, b)
 }
 
-// granularity returns the least common multiple of the devices' granularities,
-// or false if it passes 64 bits.
-func granularity(devices []planned) (uint64, bool) {
-	lcm := uint64(1)
-	for i := range devices {
-		unit := max(uint64(devices[i].Granularity), 1)
-		gcd, rest := lcm, unit
-		for rest != 0 {
-			gcd, rest = rest, gcd%rest
-		}
-		var over uint64
-		if over, lcm = bits.Mul64(lcm/gcd, unit); over != 0 {
-			return 0, false
-		}
-	}
-	return lcm, true
-}
-
 // mergeWindows intersects the devices' windows for blocks of one order.
 func mergeWindows(devices []planned, order int) []allocator.Window {
 	windows := []allocator.Window{{Reach: mem.Everywhere}}
 	for i := range devices {
-		windows = intersect(windows, devices[i].windows(order))
+		windows = intersect(windows, devices[i].windows(order, all))
 	}
 	return windows
 }
 
 // intersect returns the windows in which what is legal in one of a and in one
-// of b is legal.
+// of b is legal. Both are in the order of a [allocator.Rule].
 func intersect(a, b []allocator.Window) []allocator.Window {
 	var both []allocator.Window
+	from := 0 // of b: those before end before w begins
 	for _, w := range a {
-		for _, o := range b {
+		for from < len(b) && b[from].Reach.Hi <= w.Reach.Lo {
+			from++
+		}
+		for _, o := range b[from:] {
+			if o.Reach.Lo >= w.Reach.Hi {
+				break
+			}
 			if shared, part := w.Intersect(o); part == allocator.Kept {
 				both = append(both, shared)
 			}

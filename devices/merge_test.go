@@ -123,7 +123,7 @@ func TestRequest(t *testing.T) {
 func TestCompile(t *testing.T) {
 	d := devices.Device{
 		Name: "d", AddressBits: 32, Align: 4096, Padding: 16,
-		Boundary: &devices.Boundary{Size: 256 * mib, Guard: 8, Checks: devices.ChecksPayload},
+		Boundary: devices.Boundaries{{Size: 256 * mib, Guard: 8, Checks: devices.ChecksPayload}},
 		Space:    devices.Bus,
 		Spans:    []devices.Span{{Lo: 0, Hi: 0x80000000}, {Lo: 0xc0000000, Size: 8 * gib}},
 		Translate: []devices.Translation{
@@ -153,12 +153,12 @@ func TestCompileErrors(t *testing.T) {
 		device devices.Device
 		want   error
 	}{
-		{devices.Device{Name: "gpu", Space: devices.GPUVA}, devices.ErrSpace},
+		{devices.Device{Name: "gpu", Space: devices.VRAM}, devices.ErrSpace},
 		{devices.Device{Name: "card", AddressBits: 32, Translate: []devices.Translation{{CPU: 0, Bus: 16 * gib, Size: gib}}}, devices.ErrNoReach},
 		{devices.Device{Name: "short", Padding: 4096, Spans: []devices.Span{{Lo: 0, Size: 4096}}}, devices.ErrNoReach},
 	}
 	for _, test := range tests {
-		if _, err := devices.Merge(test.device); !errors.Is(err, test.want) {
+		if _, _, err := test.device.Compile(); !errors.Is(err, test.want) {
 			t.Errorf("%s: %v, want %v", test.device.Name, err, test.want)
 		}
 		if reach := test.device.Reach(); len(reach) != 0 {
@@ -206,15 +206,15 @@ func TestConflicts(t *testing.T) {
 			name: "a boundary close behind every aligned address",
 			devices: []devices.Device{
 				{Name: "a", Align: 4096},
-				{Name: "b", Boundary: &devices.Boundary{Size: 4096, Guard: 8}, Translate: []devices.Translation{{CPU: 4, Bus: 0, Size: gib}}},
+				{Name: "b", Boundary: devices.Boundaries{{Size: 4096, Guard: 8}}, Translate: []devices.Translation{{CPU: 4, Bus: 0, Size: gib}}},
 			},
 			want: "devices a and b cannot share a buffer: the first one's alignment (4KiB) and the second one's " +
 				"boundary (4KiB on the bus, where memory 0x4 is 0x0) exclude each other",
 		}, {
 			name: "boundaries whose guards meet",
 			devices: []devices.Device{
-				{Name: "a", Boundary: &devices.Boundary{Size: 16, Guard: 8}},
-				{Name: "b", Boundary: &devices.Boundary{Size: 16, Guard: 8}, Translate: []devices.Translation{{CPU: 8, Bus: 0, Size: gib}}},
+				{Name: "a", Boundary: devices.Boundaries{{Size: 16, Guard: 8}}},
+				{Name: "b", Boundary: devices.Boundaries{{Size: 16, Guard: 8}}, Translate: []devices.Translation{{CPU: 8, Bus: 0, Size: gib}}},
 			},
 			want: "devices a and b cannot share a buffer: the first one's boundary (16B) and the second one's " +
 				"boundary (16B on the bus, where memory 0x8 is 0x0) exclude each other",
@@ -316,12 +316,25 @@ func drawDevice(t *rapid.T, name string) devices.Device {
 		Padding:     mem.Size(rapid.IntRange(0, 9).Draw(t, "padding")),
 		AddressBits: rapid.SampledFrom([]uint8{0, 0, 6, 7, 64}).Draw(t, "bits"),
 	}
-	if rapid.Bool().Draw(t, "bounded") {
-		d.Boundary = &devices.Boundary{
-			Size:   rapid.SampledFrom([]mem.Size{12, 16, 24, 32, 64}).Draw(t, "boundary"),
-			Guard:  mem.Size(rapid.IntRange(0, 3).Draw(t, "guard")),
-			Checks: rapid.SampledFrom([]devices.Checks{devices.ChecksTouched, devices.ChecksPayload, ""}).Draw(t, "checks"),
-		}
+	for range rapid.SampledFrom([]int{0, 1, 1, 2}).Draw(t, "boundaries") {
+		d.Boundary = append(d.Boundary, devices.Boundary{
+			Size:      rapid.SampledFrom([]mem.Size{16, 32, 64}).Draw(t, "boundary"),
+			Guard:     mem.Size(rapid.IntRange(0, 3).Draw(t, "guard")),
+			Checks:    rapid.SampledFrom([]devices.Checks{devices.ChecksTouched, devices.ChecksPayload, ""}).Draw(t, "checks"),
+			Exclusive: rapid.IntRange(0, 2).Draw(t, "exclusive") == 0,
+		})
+	}
+	if rapid.IntRange(0, 3).Draw(t, "with zero bits") == 0 {
+		d.ZeroBits = rapid.SliceOfN(rapid.Uint8Range(0, 6), 1, 2).Draw(t, "zero bits")
+	}
+	if rapid.IntRange(0, 3).Draw(t, "with origin") == 0 {
+		d.Origin = &devices.Origin{Base: mem.Addr(rapid.IntRange(0, 100).Draw(t, "base")), Exclusive: rapid.Bool().Draw(t, "above")}
+	}
+	if rapid.IntRange(0, 3).Draw(t, "sized") == 0 {
+		d.SizeMin = small.Draw(t, "least size")
+	}
+	if rapid.IntRange(0, 5).Draw(t, "tagged") == 0 {
+		d.Tag = &devices.Tag{Bit: rapid.Uint8Range(5, 9).Draw(t, "tag"), Meaning: "something"}
 	}
 	addr := rapid.Custom(func(t *rapid.T) mem.Addr { return mem.Addr(rapid.IntRange(0, 150).Draw(t, "addr")) })
 	length := rapid.Custom(func(t *rapid.T) mem.Size { return mem.Size(rapid.IntRange(1, 150).Draw(t, "length")) })
@@ -357,13 +370,26 @@ func usable(d devices.Device, addr, payload uint64) bool {
 		return 0, -1
 	}
 	start, window := toBus(addr)
-	if window < 0 || d.Align > 1 && start%uint64(d.Align) != 0 {
+	base := uint64(0)
+	if d.Origin != nil {
+		base = uint64(d.Origin.Base)
+		if start < base || d.Origin.Exclusive && start == base {
+			return false
+		}
+	}
+	if window < 0 || d.Align > 1 && (start-base)%uint64(d.Align) != 0 {
 		return false
+	}
+	for _, bit := range d.ZeroBits {
+		if start>>bit&1 != 0 {
+			return false
+		}
 	}
 	touched := payload + uint64(d.Padding)
 	for i := range touched {
 		bus, w := toBus(addr + i)
-		if w < 0 || bus != start+i || d.AddressBits == 6 && bus >= 64 || d.AddressBits == 7 && bus >= 128 {
+		if w < 0 || bus != start+i || d.AddressBits == 6 && bus >= 64 || d.AddressBits == 7 && bus >= 128 ||
+			d.Tag != nil && bus>>d.Tag.Bit != 0 {
 			return false
 		}
 		seen := bus
@@ -378,13 +404,14 @@ func usable(d devices.Device, addr, payload uint64) bool {
 			return false
 		}
 	}
-	if b := d.Boundary; b != nil {
+	for _, b := range d.Boundary {
 		checked := touched
 		if b.Checks == devices.ChecksPayload {
 			checked = payload
 		}
-		for i := uint64(1); i < checked+uint64(b.Guard); i++ {
-			if (start+i)%uint64(b.Size) == 0 {
+		end := start + checked + uint64(b.Guard)
+		for line := uint64(0); line < 1000; line += uint64(b.Size) {
+			if start < line && line < end || b.Exclusive && (start == line || end == line) {
 				return false
 			}
 		}
@@ -470,5 +497,91 @@ func TestNatural(t *testing.T) {
 				t.Fatalf("payload %d at bus %d: placed %v, %v, want %v", payload, bus, placed, verdict, want)
 			}
 		}
+	}
+}
+
+// TestSizes: the smallest size that every device takes.
+func TestSizes(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		number := func(label string, hi int) mem.Size { return mem.Size(rapid.IntRange(0, hi).Draw(t, label)) }
+		var list []devices.Device
+		for _, name := range []string{"a", "b"} {
+			list = append(list, devices.Device{
+				Name: name, Padding: number("padding", 9), Granularity: number("granularity", 12), SizeMin: number("least", 40),
+				SizeMax: number("limited", 1) * (20 + number("most", 60)), PowerOfTwo: rapid.IntRange(0, 3).Draw(t, "power") == 0,
+			})
+		}
+		payload := rapid.Uint64Range(1, 40).Draw(t, "payload")
+		takes := func(size uint64) bool {
+			for _, d := range list {
+				if size < payload+uint64(max(list[0].Padding, list[1].Padding)) || size < uint64(d.SizeMin) ||
+					size%max(uint64(d.Granularity), 1) != 0 || d.PowerOfTwo && size&(size-1) != 0 {
+					return false
+				}
+			}
+			return true
+		}
+		want := uint64(1)
+		for want < 4096 && !takes(want) {
+			want++
+		}
+		for _, d := range list {
+			if d.SizeMax > 0 && want > uint64(d.SizeMax) {
+				want = 4096
+			}
+		}
+		plan, err := devices.Merge(list...)
+		if err == nil {
+			err = plan.Check(payload)
+		}
+		if (err == nil) != (want < 4096) {
+			t.Fatalf("%v, want size %d", err, want)
+		}
+		if err == nil && (plan.Size(payload) != want || plan.Request(payload, 0).Size != want) {
+			t.Fatalf("size %d, request %d, want %d", plan.Size(payload), plan.Request(payload, 0).Size, want)
+		}
+	})
+}
+
+// TestConflictNamesCulprits: the two devices of a conflict, with those that it is
+// given, exclude each other, and neither does so alone.
+func TestConflictNamesCulprits(t *testing.T) {
+	conflicts := 0
+	rapid.Check(t, func(t *rapid.T) {
+		byName := map[string]devices.Device{}
+		var list []devices.Device
+		for _, name := range []string{"a", "b", "c", "d"} {
+			d := drawDevice(t, name)
+			if _, err := devices.Merge(d); err == nil {
+				list = append(list, d)
+				byName[name] = d
+			}
+		}
+		_, err := devices.Merge(list...)
+		var conflict *devices.Conflict
+		if !errors.As(err, &conflict) {
+			if err != nil {
+				t.Fatal(err)
+			}
+			return
+		}
+		conflicts++
+		guilty := []devices.Device{byName[conflict.Devices[0]], byName[conflict.Devices[1]]}
+		given := []devices.Device{}
+		for _, name := range conflict.Given {
+			given = append(given, byName[name])
+		}
+		if _, err := devices.Merge(append(guilty, given...)...); err == nil {
+			t.Fatalf("%v, but they share a buffer", conflict)
+		}
+		if _, err := devices.Merge(append(given, guilty[1])...); err != nil {
+			t.Fatalf("%v, but the second does so without the first: %v", conflict, err)
+		}
+		if conflict.Rules[0] == "" || conflict.Rules[1] == "" {
+			t.Fatalf("%v", conflict)
+		}
+	})
+	if conflicts == 0 {
+		t.Error("no conflicts: the test shows nothing")
 	}
 }

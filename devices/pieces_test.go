@@ -48,13 +48,13 @@ func TestJudgePieces(t *testing.T) {
 		"natural, with padding":           {devices.Device{Natural: true, Padding: 1}, at(0x10000, 0x10000, 0x3000, 0x1000), 0x11000, unreachable},
 		"natural, with granularity":       {devices.Device{Natural: true, Granularity: 0x4000}, at(0x10000, 0x10000, 0x3000, 0x1000), 0x11000, unreachable},
 		"natural, padding for the last":   {devices.Device{Natural: true, Padding: 1}, at(0x10000, 0x10000, 0x2000, 0x1000), 0x11000, usable},
-		"no line in a piece":              {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, usable},
-		"a line in one":                   {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x2000, 0x4000, 0x1000), 0x3000, unreachable},
-		"a line in what holds no payload": {devices.Device{Boundary: &devices.Boundary{Size: 0x4000}}, at(0x3000, 0x2000), 0x1000, usable},
-		"a line in the padding":           {devices.Device{Padding: 8, Boundary: &devices.Boundary{Size: 0x4000}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, unreachable},
-		"padding that is not checked":     {devices.Device{Padding: 8, Boundary: &devices.Boundary{Size: 0x4000, Checks: devices.ChecksPayload}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
-		"which is behind the last only":   {devices.Device{Padding: 0x2000, Boundary: &devices.Boundary{Size: 0x4000, Checks: devices.ChecksPayload}}, at(0x3000, 0x2000, 0, 0x1000), 0x3000, unreachable},
-		"a guard behind each":             {devices.Device{Boundary: &devices.Boundary{Size: 0x4000, Guard: 8}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, unreachable},
+		"no line in a piece":              {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, usable},
+		"a line in one":                   {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x2000, 0x4000, 0x1000), 0x3000, unreachable},
+		"a line in what holds no payload": {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0x3000, 0x2000), 0x1000, usable},
+		"a line in the padding":           {devices.Device{Padding: 8, Boundary: devices.Boundaries{{Size: 0x4000}}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, unreachable},
+		"padding that is not checked":     {devices.Device{Padding: 8, Boundary: devices.Boundaries{{Size: 0x4000, Checks: devices.ChecksPayload}}}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
+		"which is behind the last only":   {devices.Device{Padding: 0x2000, Boundary: devices.Boundaries{{Size: 0x4000, Checks: devices.ChecksPayload}}}, at(0x3000, 0x2000, 0, 0x1000), 0x3000, unreachable},
+		"a guard behind each":             {devices.Device{Boundary: devices.Boundaries{{Size: 0x4000, Guard: 8}}}, at(0x3000, 0x1000, 0x4000, 0x1000), 0x2000, unreachable},
 		"as many as it takes":             {devices.Device{SegmentsMax: 2}, at(0, 0x1000, 0x3000, 0x1000), 0x2000, usable},
 		"neighbours are not one":          {devices.Device{SegmentsMax: 1}, at(0, 0x1000, 0x1000, 0x1000), 0x2000, segments},
 		"too many, but not used":          {devices.Device{SegmentsMax: 1}, at(0, 0x1000, 0x1000, 0x1000), 0x1000, usable},
@@ -100,7 +100,7 @@ func judgeBytes(d devices.Device, pieces []mem.Range, payload uint64) allocator.
 		}
 		return 0, false
 	}
-	segments := uint64(0)
+	segments, cut, first := uint64(0), true, true
 	for _, piece := range pieces {
 		var bytes []uint64 // on the bus
 		for addr := piece.Lo; addr < piece.Hi && payload > 0; addr++ {
@@ -110,13 +110,12 @@ func judgeBytes(d devices.Device, pieces []mem.Range, payload uint64) allocator.
 			}
 			bytes = append(bytes, on)
 			payload--
-			if d.SegmentMax == 0 && len(bytes) == 1 || d.SegmentMax > 0 && uint64(len(bytes)-1)%uint64(d.SegmentMax) == 0 {
-				segments++
-			}
 		}
 		if len(bytes) == 0 {
 			continue
 		}
+		n := fewestSegments(d, bytes[0], len(bytes), first, payload == 0)
+		segments, cut, first = segments+n, cut && n > 0, false
 		checked := uint64(len(bytes))
 		if payload == 0 {
 			for n := range uint64(d.Padding) {
@@ -139,7 +138,7 @@ func judgeBytes(d devices.Device, pieces []mem.Range, payload uint64) allocator.
 		if d.Align > 0 && bytes[0]%uint64(d.Align) != 0 || d.Natural && bytes[0]%size != 0 {
 			return allocator.Unreachable
 		}
-		if b := d.Boundary; b != nil {
+		for _, b := range d.Boundary {
 			if b.Checks != devices.ChecksPayload {
 				checked = uint64(len(bytes))
 			}
@@ -156,10 +155,38 @@ func judgeBytes(d devices.Device, pieces []mem.Range, payload uint64) allocator.
 	if payload > 0 {
 		return allocator.Unreachable
 	}
-	if d.Contiguous && segments > 1 || d.SegmentsMax > 0 && segments > d.SegmentsMax {
+	if !cut || d.Contiguous && segments > 1 || d.SegmentsMax > 0 && segments > d.SegmentsMax {
 		return allocator.Segments
 	}
 	return allocator.None
+}
+
+// fewestSegments tries every way to cut bytes that begin at start on the bus; 0
+// if none is allowed.
+func fewestSegments(d devices.Device, start uint64, size int, first, last bool) uint64 {
+	gap, unit := max(uint64(d.Gap), 1), max(int(d.SegmentUnit), 1)
+	if !first && start%gap != 0 || !last && (start+uint64(size))%gap != 0 {
+		return 0
+	}
+	const never = 1 << 40
+	fewest := make([]uint64, size+1)
+	for to := 1; to <= size; to++ {
+		fewest[to] = never
+		end := to == size
+		for from := range to {
+			length := to - from
+			switch {
+			case !end && (start+uint64(to))%gap != 0, !(end && last) && length%unit != 0,
+				d.SegmentMax > 0 && length > int(d.SegmentMax), d.MapMax > 0 && length > int(d.MapMax), length < int(d.SegmentMin):
+				continue
+			}
+			fewest[to] = min(fewest[to], fewest[from]+1)
+		}
+	}
+	if fewest[size] >= never {
+		return 0
+	}
+	return fewest[size]
 }
 
 func TestJudgePiecesByteByByte(t *testing.T) {
@@ -191,12 +218,12 @@ func TestJudgePiecesByteByByte(t *testing.T) {
 			d.Granularity = mem.Size(number("granularity", 1, 24))
 		}
 		if some("bound") {
-			d.Boundary = &devices.Boundary{Size: mem.Size(number("boundary", 8, 64))}
+			d.Boundary = devices.Boundaries{{Size: 1 << number("boundary", 3, 6)}}
 			if some("guarded") {
-				d.Boundary.Guard = mem.Size(number("guard", 1, 5))
+				d.Boundary[0].Guard = mem.Size(number("guard", 1, 5))
 			}
 			if some("payload only") {
-				d.Boundary.Checks = devices.ChecksPayload
+				d.Boundary[0].Checks = devices.ChecksPayload
 			}
 		}
 		if some("limited") {
@@ -204,6 +231,17 @@ func TestJudgePiecesByteByByte(t *testing.T) {
 		}
 		if some("cut by the driver") {
 			d.SegmentMax = mem.Size(number("longest segment", 1, 30))
+		}
+		if some("mapped in parts") {
+			d.MapMax = mem.Size(number("longest mapping", 1, 30))
+		}
+		switch number("edges", 0, 5) {
+		case 0:
+			d.Gap = mem.Size(number("gap", 1, 6))
+		case 1:
+			d.SegmentUnit = mem.Size(number("unit", 1, 6))
+		case 2:
+			d.SegmentMin = mem.Size(number("shortest segment", 1, 9))
 		}
 		plan, err := devices.Merge(d)
 		if err != nil {

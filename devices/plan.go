@@ -25,7 +25,7 @@ func newDemand(rule *allocator.Rule) demand {
 		return d
 	}
 	w := &rule.Windows[0]
-	d.simple, d.reach = w.Phase == 0, w.Reach
+	d.simple, d.reach = w.Phase == 0 && len(w.Arcs) == 0, w.Reach
 	if w.Align > 1 {
 		d.align = w.Align
 	}
@@ -46,7 +46,8 @@ var nowhere = allocator.Request{Size: math.MaxUint64, Lo: 1}
 
 // Request returns the allocation request for a buffer of payload bytes, at
 // least 1, from a heap whose unit is granule bytes; 0 means 1. Its Size is the
-// payload and the padding, rounded up to the granularity and then to the
+// payload and the padding, at least the devices' least size, rounded up to the
+// granularity, to a power of two where one of them wants that, and then to the
 // granule. What rounding adds need not be in reach; see
 // [allocator.Request.Slack]. Dir is left to the caller. Where the size does not
 // fit in 64 bits, the request is one that no arena can satisfy.
@@ -60,12 +61,12 @@ func (p *Plan) Request(payload, granule uint64) (request allocator.Request) {
 
 // Fill makes an empty request the one that Request returns.
 func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
-	touched, over := bits.Add64(max(payload, 1), p.Padding, 0)
-	size, fits := roundUp(touched, p.Granularity)
+	touched := p.sizing.touched(payload)
+	size, fits := p.sizing.size(touched)
 	if fits {
 		size, fits = roundUp(size, granule)
 	}
-	if over != 0 || !fits {
+	if touched == math.MaxUint64 || !fits {
 		*request = nowhere
 		return
 	}
@@ -87,27 +88,20 @@ func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
 	}
 }
 
+// Size returns what Request reserves for a payload in a heap whose unit is one
+// byte, in bytes; 2^64-1 where that does not fit in 64 bits.
+func (p *Plan) Size(payload uint64) uint64 {
+	size, ok := p.sizing.size(p.sizing.touched(payload))
+	if !ok {
+		return math.MaxUint64
+	}
+	return size
+}
+
 // order returns the index of the demands on blocks of that size.
 func (p *Plan) order(size uint64) int {
 	if !p.natural {
 		return 0
 	}
 	return bits.Len64(size - 1)
-}
-
-// roundUp returns n rounded up to a multiple of unit, or false if that does not
-// fit in 64 bits. A unit of 0 means 1.
-func roundUp(n, unit uint64) (uint64, bool) {
-	if unit <= 1 {
-		return n, true
-	}
-	rest := n & (unit - 1)
-	if unit&(unit-1) != 0 {
-		rest = n % unit
-	}
-	if rest == 0 {
-		return n, true
-	}
-	up, over := bits.Add64(n, unit-rest, 0)
-	return up, over == 0
 }

@@ -5,8 +5,9 @@ import "dmasim/internal/strictyaml"
 // Space says what an address means.
 type Space string
 
-// The spaces. CPU and Bus are those of memory; the others are a device's own,
-// and rules about them say nothing about where in memory a buffer may lie.
+// The spaces. CPU and Bus are those of memory. IOVA and GPUVA are translated, so
+// that rules about them say nothing about where in memory a buffer may lie. The
+// others are no addresses of memory.
 const (
 	CPU      Space = "cpu"      // CPU-physical addresses
 	Bus      Space = "bus"      // what the device emits
@@ -17,6 +18,29 @@ const (
 	Tiler    Space = "tiler"    // a two-dimensional container
 	Relative Space = "relative" // offsets from a base, such as the start of DRAM
 )
+
+// isTranslated reports whether addresses of the space are translated to memory.
+func (s Space) isTranslated() bool { return s == IOVA || s == GPUVA }
+
+// isMemory reports whether memory has addresses in the space.
+func (s Space) isMemory() bool { return s == "" || s == CPU || s == Bus || s.isTranslated() }
+
+// Use says what a buffer is to a device.
+type Use string
+
+// The uses. Data is the default.
+const (
+	Data        Use = "data"
+	Descriptors Use = "descriptors" // rings and tables
+)
+
+// Options returns the words that a Use is written as.
+func (Use) Options() []string { return words(Data, Descriptors) }
+
+// UnmarshalText implements encoding.TextUnmarshaler.
+func (u *Use) UnmarshalText(text []byte) error {
+	return strictyaml.OneOf(u, "use", text, u.Options())
+}
 
 // Scope says what a device's rules bind.
 type Scope string

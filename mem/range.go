@@ -1,6 +1,8 @@
 package mem
 
 import (
+	"encoding/json"
+	"fmt"
 	"math"
 	"slices"
 	"sort"
@@ -36,6 +38,11 @@ func (r Range) Overlaps(o Range) bool { return !r.Intersect(o).Empty() }
 
 // String returns the range as [0x40000000,0x50000000).
 func (r Range) String() string { return "[" + Addr(r.Lo).String() + "," + Addr(r.Hi).String() + ")" }
+
+// MarshalJSON implements json.Marshaler: addresses are strings, which lose no bit.
+func (r Range) MarshalJSON() ([]byte, error) {
+	return fmt.Appendf(nil, `{"lo":"%s","hi":"%s"}`, Addr(r.Lo), Addr(r.Hi)), nil
+}
 
 // RangeSet is a set of bytes: ranges that are sorted, disjoint, not empty and
 // not touching. The zero value is the empty set. Sets are values: no function
@@ -147,3 +154,6 @@ func (s RangeSet) String() string {
 	}
 	return strings.Join(parts, " ∪ ")
 }
+
+// MarshalJSON implements json.Marshaler: the empty set is an empty array.
+func (s RangeSet) MarshalJSON() ([]byte, error) { return json.Marshal(append([]Range{}, s...)) }

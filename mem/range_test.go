@@ -1,6 +1,7 @@
 package mem_test
 
 import (
+	"encoding/json"
 	"fmt"
 	"testing"
 
@@ -95,5 +96,34 @@ func checkSet(t *rapid.T, name string, s mem.RangeSet) {
 func TestEmptySetPrints(t *testing.T) {
 	if got := (mem.RangeSet{}).String(); got != "nothing" {
 		t.Errorf("got %q", got)
+	}
+}
+
+func TestRangesAsJSON(t *testing.T) {
+	for want, set := range map[string]mem.RangeSet{
+		`[]`: nil,
+		`[{"lo":"0x0","hi":"0x1000"},{"lo":"0xfffffffffffff000","hi":"0xffffffffffffffff"}]`: {{Hi: 0x1000}, {Lo: 0xfffffffffffff000, Hi: 0xffffffffffffffff}},
+	} {
+		if got, err := json.Marshal(set); err != nil || string(got) != want {
+			t.Errorf("%s: error %v, want %s", got, err, want)
+		}
+	}
+}
+
+func TestBar(t *testing.T) {
+	set := mem.NewRangeSet(mem.Range{Lo: 100, Hi: 120}, mem.Range{Lo: 135, Hi: 136}, mem.Range{Lo: 190, Hi: 300})
+	for _, test := range []struct {
+		of    mem.Range
+		width int
+		want  string
+	}{
+		{mem.Range{Lo: 100, Hi: 200}, 10, "##.+.....#"},
+		{mem.Range{Lo: 100, Hi: 200}, 3, "+++"},
+		{mem.Range{Lo: 0, Hi: 50}, 2, ".."},
+		{mem.Range{Lo: 1 << 63, Hi: 1<<64 - 1}, 4, "...."},
+	} {
+		if got := set.Bar(test.of, test.width); got != test.want {
+			t.Errorf("%v in %d: %q, want %q", test.of, test.width, got, test.want)
+		}
 	}
 }

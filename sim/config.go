@@ -18,12 +18,43 @@ type Config struct {
 	Machine   *Machine // nil: there are only arenas
 	Heaps     []Heap
 	Devices   []devices.Device // whose reach is watched; clients name them by index
+	Bounce    []BouncePool
+	IOMMUs    []IOMMUGroup
 	Clients   []Client
 	Inputs    []Input
 	Processes []Process
 	// Check verifies every invariant of the system after every event. It costs
 	// time in proportion to the live buffers and to the size of memory.
 	Check bool
+}
+
+// BouncePool is memory to which Linux copies what a device cannot reach (swiotlb).
+type BouncePool struct {
+	Name  string
+	Place mem.Range // whole slots of 2 KiB
+	// Devices are those that may use nothing else (restricted-dma-pool), by index;
+	// the default pool has none, and is for all others.
+	Devices []int
+	Force   bool // of the default pool: everything is bounced (swiotlb=force)
+}
+
+// IOMMUGroup is devices whose addresses an IOMMU translates, in one address space.
+// In Config.Devices stands what each demands of memory, see
+// [devices.Device.BehindIOMMU].
+type IOMMUGroup struct {
+	Name     string
+	Page     uint64       // bytes of the smallest IOMMU page
+	Aperture mem.Range    // I/O virtual addresses that are translated
+	Reserved mem.RangeSet // of them, those that are not handed out
+	Lazy     bool         // what is unmapped waits in a flush queue
+	Masters  []Master
+}
+
+// Master is a device of an IOMMU group.
+type Master struct {
+	Device   int            // index into Config.Devices
+	Emitted  devices.Device // its rules about the addresses that it emits
+	LowFirst bool           // addresses below 4 GiB are tried first, as for PCI devices
 }
 
 // Heap is a named source of buffers. A carveout is an arena, a strategy and how
@@ -74,4 +105,14 @@ type Input struct {
 	Name    string
 	Source  workloads.Source
 	Clients []int // Op.Client → index into Config.Clients
+}
+
+// Needs reports whether the buffers that a client has in the carveout of a heap
+// must lie in a window. Those of processes count as if they must, since nobody
+// knows beforehand which devices they go to.
+func (c *Config) Needs(client, heap int, window mem.RangeSet) bool {
+	if c.Clients[client].Heap != heap {
+		return true
+	}
+	return c.Clients[client].Plan.Reach.Intersect(c.Heaps[heap].Arena).Subtract(window).Size() == 0
 }

@@ -40,10 +40,29 @@
 // happens: the map is refused, addresses lose their upper bits, or the transfer
 // fails. What a transfer writes counts as written from its beginning.
 //
+// # Bus addresses
+//
+// A map makes addresses ([dmasim/sim/dmamap]). A device addresses memory as it lies;
+// or through an IOMMU, in the address space of its group; or, where pieces of a buffer
+// are out of its reach and the machine has bounce buffers, in copies of these. Address
+// space and bounce buffers are used up, and the causes are iova and bounce.
+//
+// Through an IOMMU a transfer reaches what is mapped for the group: the buffer, what
+// else lies in its first and last IOMMU page, and other buffers of the group. Where
+// nothing is mapped it ends with a fault, also where it only reads. A transfer that a
+// driver forgot ends with a fault at unmap; in lazy mode it goes on until the IOTLB
+// is flushed.
+//
+// A bounced transfer uses the copy, and what it writes behind the end of that stays in
+// the pool. The copy is made at map, and copied back at unmap and by brackets of CPU
+// access, since maps are for both directions; what other devices write between is not
+// in it.
+//
 // # Limits
 //
 // The CPU takes no time: allocation, reclaim, migration and copies happen at one
-// instant. IOMMUs and bounce buffers are not modelled: a device that cannot reach
-// memory directly cannot use it. A child begins without memory of its own, since
+// instant. A run without a duration goes on until the last flush of an IOTLB. A
+// client's buffer that a device cannot map lives on. Of a buffer of which some pieces are bounced, all counts as a copy where
+// old data are concerned. A child begins without memory of its own, since
 // copying on write is not modelled. Overshooting reads do no harm.
 package sim

@@ -40,6 +40,8 @@ type Event struct {
 	Device    int               // index into Config.Devices
 	Buffer    *heap.Buffer      // never nil; the zero Buffer where there is none
 	Diagnosis *ledger.Diagnosis // never nil; of an allocation or a map, with Cause None if it was served
+	Align     uint64            // of an allocation: what the request itself demands; see heap.Request
+	Limit     uint64
 	Since     time.Duration
 	Pinned    uint64 // bytes
 	Incident  *IncidentReport
@@ -57,7 +59,7 @@ func (s *Simulation) next(kind Kind, client, heap int) *Event {
 	e := &s.event // field by field: a whole Event that is copied waits for its parts
 	e.Number++
 	e.At, e.Kind, e.Client, e.Heap = s.now, kind, client, heap
-	e.Size, e.Device, e.Since, e.Pinned = 0, 0, 0, 0
+	e.Size, e.Device, e.Since, e.Pinned, e.Align, e.Limit = 0, 0, 0, 0, 0, 0
 	e.Buffer, e.Diagnosis, e.Incident = &noBuffer, &served, nil
 	return e
 }

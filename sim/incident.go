@@ -22,9 +22,12 @@ const (
 	StrayRead
 	// StaleRead: the CPU read what its caches held, not what a device wrote.
 	StaleRead
-	// StaleTransfer: a device read memory while the CPU's caches held what it
-	// should have read.
+	// StaleTransfer: a device read memory while the CPU's caches, or somebody's
+	// bounce buffers, held what it should have read; or a copy in its own that was
+	// old.
 	StaleTransfer
+	// LostWrite: old data in bounce buffers were copied over newer ones.
+	LostWrite
 	// Race: a transfer or the CPU used a buffer while an unfinished transfer wrote
 	// to it, or wrote while an unfinished one read.
 	Race
@@ -48,7 +51,7 @@ const (
 const NumIncidentKinds = int(incidentKinds)
 
 var incidentNames = [incidentKinds]string{
-	"scribble", "write-to-free", "use-after-free", "stray-read", "stale-read", "stale-transfer", "race", "fault",
+	"scribble", "write-to-free", "use-after-free", "stray-read", "stale-read", "stale-transfer", "lost-write", "race", "fault",
 	"out-of-memory", "panic", "deadline-missed", "misuse", "leak",
 }
 
@@ -91,6 +94,6 @@ type IncidentReport struct {
 	Actor  string    // who did it: a device or a process
 	Buffer uint64    // number of the event that allocated the buffer in question; 0: none
 	Victim string    // whose memory or life it was
-	Range  mem.Range // CPU-physical addresses that were touched
+	Range  mem.Range // CPU-physical addresses that were touched; of a Fault, what the device emitted
 	Detail string    // the circumstances, in words
 }

@@ -130,7 +130,7 @@ func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, 
 // they can use it is found out when they map it; then it is given back.
 func (s *Simulation) placeShared(h *heap.Pages, from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
 	slot, d = s.placePages(h, r.Owner, s.owners[r.Owner], from, r.Payload)
-	if d.Cause != allocator.None || len(s.cfg.Clients[r.Owner].Devices) == 0 {
+	if d.Cause != allocator.None || r.MapsLater || len(s.cfg.Clients[r.Owner].Devices) == 0 {
 		return slot, d
 	}
 	made := &s.buffers[slot].Buffer

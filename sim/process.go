@@ -213,7 +213,10 @@ func (s *Simulation) execute(index int32, step *program.Step) bool {
 			if p.resumed {
 				return s.kernel.FirstPending(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
 			}
-			pending, _, errno := s.kernel.BeginCPUAccess(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
+			pending, synced, errno := s.kernel.BeginCPUAccess(p.pid, p.descriptor(step.Of), dmabuf.Access(step.Access))
+			if synced.Lost {
+				s.lostWrite(p, step.Of)
+			}
 			return pending, errno
 		})
 	case program.EndCPUAccess:
@@ -317,7 +320,7 @@ func (s *Simulation) openHeap(p *process, step *program.Step) bool {
 
 // refuse emits an allocation that failed before the heap was asked.
 func (s *Simulation) refuse(p *process, heap int32, size uint64, cause allocator.Cause) {
-	s.announceAlloc(p.client, heap, size, &noBuffer, s.failed(heap, size, cause))
+	s.announceAlloc(p.client, heap, asked{size: size}, &noBuffer, s.failed(heap, size, cause))
 }
 
 // allocFor allocates a buffer (dma_heap_ioctl_allocate): the heap comes first,
@@ -341,7 +344,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	slot, diagnosis := s.placeFor(p, heap, step.Size)
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {
-		s.announceAlloc(p.client, heap, step.Size, &noBuffer, diagnosis)
+		s.announceAlloc(p.client, heap, asked{size: step.Size}, &noBuffer, diagnosis)
 		return false
 	}
 	s.keep(slot)
@@ -354,7 +357,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 		return false
 	}
 	s.share(slot, id)
-	s.announceAlloc(p.client, heap, step.Size, &s.buffers[slot].Buffer, diagnosis)
+	s.announceAlloc(p.client, heap, asked{size: step.Size}, &s.buffers[slot].Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -526,11 +529,15 @@ func (s *Simulation) accessCPU(p *process, step *program.Step) bool {
 	}
 	if step.Verb == program.Write {
 		s.kernel.CPUWrite(id)
+		s.wrote(slot, p.name)
 		return true
 	}
-	if s.kernel.CPURead(id) {
-		report.Kind = StaleRead
+	switch report.Kind = StaleRead; s.kernel.CPURead(id) {
+	case dmabuf.StaleCaches:
 		report.Detail = "a device wrote, and no begin_cpu_access came between"
+		s.incident(report)
+	case dmabuf.StaleMemory:
+		report.Detail = s.staleMemory(slot)
 		s.incident(report)
 	}
 	return true

@@ -25,6 +25,8 @@ const (
 	transferStart // a device may begin its next transfer
 	pinOver       // a process lets go of pages it held in place
 	heapWork      // a heap frees what it had put off
+	iommuFlush    // an IOMMU group's flush timer
+	iommuTrim     // an IOMMU group's caches are trimmed
 )
 
 // before returns 1 if d is due before o, else 0. What is due next is as good as

@@ -42,6 +42,7 @@ type Simulation struct {
 	diagnosis ledger.Diagnosis // of what failed last
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
+	halted    bool             // an observer has seen enough
 
 	// Without processes and transfers kernel is nil, and without page frames memory
 	// is.
@@ -49,6 +50,7 @@ type Simulation struct {
 	processTable
 	dma
 	frames
+	via *translation // nil where devices address memory as it lies
 }
 
 // live is a buffer in a slot.
@@ -116,7 +118,13 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 	if err := s.startMachine(); err != nil {
 		return nil, err
 	}
-	return s, s.startSystem()
+	if err := s.startSystem(); err != nil {
+		return nil, err
+	}
+	for i := range s.requests {
+		s.requests[i].MapsLater = s.mapsLater(i)
+	}
+	return s, nil
 }
 
 // windows returns what the clients of a heap can reach, if the heap may know.
@@ -140,9 +148,13 @@ func (s *Simulation) Heaps() []*heap.Heap { return s.heaps }
 // Observe adds an observer. Call it before Run.
 func (s *Simulation) Observe(o Observer) { s.observers = append(s.observers, o) }
 
-// Run executes the work to its end. The error is the context's, a source's, or
-// wraps one of the errors of this package; the state up to the offending
-// operation has been observed.
+// Stop ends the simulation, which is of no use then: Run returns after the
+// operation at hand, and nothing more is observed. Observers call it.
+func (s *Simulation) Stop() { s.halted = true }
+
+// Run executes the work to its end, or until an observer stops it. The error is
+// the context's, a source's, or wraps one of the errors of this package; the
+// state up to the offending operation has been observed.
 func (s *Simulation) Run(ctx context.Context) error {
 	for _, o := range s.observers {
 		if sampler, ok := o.(Sampler); ok {
@@ -160,6 +172,9 @@ func (s *Simulation) Run(ctx context.Context) error {
 			return ctx.Err()
 		}
 		done, err := s.step()
+		if s.halted {
+			return nil
+		}
 		if err != nil {
 			return err
 		}
@@ -169,6 +184,9 @@ func (s *Simulation) Run(ctx context.Context) error {
 	}
 	if s.cfg.Duration > 0 {
 		s.advance(s.cfg.Duration)
+	}
+	if s.halted {
+		return nil
 	}
 	return s.findLeaks()
 }
@@ -194,6 +212,9 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 		d := s.due.pop()
 		s.advance(d.at)
+		if s.halted {
+			return true, nil
+		}
 		return false, s.happen(d)
 	}
 	if in == nil || in.ahead[0].At >= end {
@@ -203,7 +224,7 @@ func (s *Simulation) step() (done bool, err error) {
 	var cause allocator.Cause
 	for i := range in.ahead {
 		op := &in.ahead[i]
-		if i > 0 && (op.At >= until || s.stopped || len(s.due) > 0 && s.due[0].at <= op.At) {
+		if i > 0 && (op.At >= until || s.stopped || s.halted || len(s.due) > 0 && s.due[0].at <= op.At) {
 			in.ahead = in.ahead[i:]
 			return false, nil
 		}
@@ -211,6 +232,9 @@ func (s *Simulation) step() (done bool, err error) {
 			return false, in.misuse(op, ErrOrder)
 		}
 		s.advance(op.At)
+		if s.halted {
+			return true, nil
+		}
 		if cause, err = s.do(in, op); err != nil {
 			return false, err
 		}
@@ -309,7 +333,7 @@ func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
 		in.names.set(op.Buffer, unknownName)
 		return allocator.None, nil
 	default:
-		return allocator.None, s.free(entry - firstSlot)
+		return allocator.None, s.depart(entry - firstSlot)
 	}
 }
 
@@ -318,12 +342,7 @@ func (s *Simulation) happen(d due) error {
 	var err error
 	switch d.what {
 	case departure:
-		if s.kernel != nil && s.uses[d.index].shared {
-			s.closeShare(d.index)
-			err = s.reap()
-		} else {
-			err = s.free(d.index)
-		}
+		err = s.depart(d.index)
 	case wakeProcess:
 		err = s.wake(d.index, d.turn)
 	case transferEnd:
@@ -336,6 +355,8 @@ func (s *Simulation) happen(d due) error {
 		s.working[d.index] = false
 		err = s.pages[d.index].Work(s.now)
 		s.putOff(int32(d.index))
+	case iommuFlush, iommuTrim:
+		s.iommuWork(d.what, d.index)
 	}
 	return errors.Join(err, s.broken)
 }
@@ -363,7 +384,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), op.Size, &noBuffer, diagnosis)
+		s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
 	s.keep(slot)
@@ -374,14 +395,27 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), op.Size, &b.Buffer, diagnosis)
+	s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &b.Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
-	if len(client.Transfers) > 0 {
+	if len(client.Transfers) > 0 || request.MapsLater {
 		s.openShare(slot, number)
 	}
 	return allocator.None, s.broken
+}
+
+// depart ends a source's use of a buffer.
+func (s *Simulation) depart(slot uint32) error {
+	if s.kernel == nil || !s.uses[slot].shared {
+		return s.free(slot)
+	}
+	if b := &s.buffers[slot]; b.input >= 0 { // transfers may keep it, its name is free
+		s.inputs[b.input].names.set(b.name, unknownName)
+		b.input = -1
+	}
+	s.closeShare(slot)
+	return s.reap()
 }
 
 // request is for a buffer of a client, good until the client's next.
@@ -426,9 +460,12 @@ func (s *Simulation) keep(slot uint32) {
 	}
 }
 
-func (s *Simulation) announceAlloc(client int, from int32, size uint64, b *heap.Buffer, d *ledger.Diagnosis) {
+// asked is what a request for a buffer says of it; see heap.Request.
+type asked struct{ size, align, limit uint64 }
+
+func (s *Simulation) announceAlloc(client int, from int32, a asked, b *heap.Buffer, d *ledger.Diagnosis) {
 	e := s.next(Alloc, client, int(from))
-	e.Size, e.Buffer, e.Diagnosis = size, b, d
+	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = a.size, a.align, a.limit, b, d
 	s.emit()
 }
 
@@ -468,6 +505,9 @@ func (s *Simulation) giveBack(slot uint32) error {
 
 // emit shows the event to the observers and, where asked for, checks the system.
 func (s *Simulation) emit() {
+	if s.halted {
+		return
+	}
 	for _, o := range s.observers {
 		o.Event(&s.event)
 	}
@@ -491,6 +531,9 @@ func (s *Simulation) check() error {
 	}
 	if s.kernel != nil {
 		if err := s.checkTransfers(); err != nil {
+			return err
+		}
+		if err := s.checkTranslation(); err != nil {
 			return err
 		}
 		return s.kernel.Check()

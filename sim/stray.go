@@ -18,6 +18,8 @@ type orphan struct {
 	client int
 	ranges []mem.Range
 	hit    []uint64 // numbers of the buffers that it was found to hit
+	faults bool     // an IOMMU has no pages for it any more
+	slots  bool     // ranges are bounce buffers
 }
 
 // judge says why the device of an attachment cannot use the buffer, 0 if it can
@@ -59,6 +61,16 @@ func (s *Simulation) extents(slot uint32) []mem.Range {
 // holds the last byte, and what is reserved in another piece is no help, unless
 // an IOMMU puts the pieces one behind the other.
 func (s *Simulation) stray(t *transfer) {
+	if s.via != nil && !t.detached {
+		switch s.attachments[t.attachment].route {
+		case bounced:
+			s.strayBounced(t)
+			return
+		case translated:
+			s.strayTranslated(t)
+			return
+		}
+	}
 	d := &s.cfg.Devices[t.device]
 	rest, over := t.size, uint64(0)
 	if t.access&program.WriteOnly != 0 {
@@ -153,6 +165,9 @@ func (s *Simulation) strike(t *transfer, ranges []mem.Range, detail string) {
 	}
 	for _, r := range ranges {
 		nobodys := mem.RangeSet{r}
+		if s.via != nil {
+			nobodys = s.strikeSlots(t, r, report, kind)
+		}
 		for slot, shared := range s.places.overlapping(r) {
 			nobodys = nobodys.Subtract(mem.RangeSet{shared})
 			if slot == t.slot && t.orphan == nil {
@@ -240,6 +255,12 @@ func (s *Simulation) orphaned(slot uint32) {
 // overrun is called when memory was handed out while there are orphans: a
 // transfer that runs hits who got it.
 func (s *Simulation) overrun(slot uint32) {
+	s.overrunBy(slot, s.extents(slot), "its buffer was freed under the transfer, and the memory was handed out again")
+}
+
+// overrunBy is overrun for memory that the buffer in a slot got, its own or for a
+// copy.
+func (s *Simulation) overrunBy(slot uint32, got []mem.Range, detail string) {
 	victim := &s.buffers[slot]
 	for _, number := range s.orphans {
 		t := &s.transfers[number]
@@ -247,7 +268,7 @@ func (s *Simulation) overrun(slot uint32) {
 			continue // it will be looked at when it begins
 		}
 		for _, r := range t.orphan.ranges {
-			for _, piece := range s.extents(slot) {
+			for _, piece := range got {
 				shared := r.Intersect(piece)
 				if shared.Empty() || slices.Contains(t.orphan.hit, victim.number) {
 					continue
@@ -259,8 +280,7 @@ func (s *Simulation) overrun(slot uint32) {
 				}
 				s.incident(IncidentReport{
 					Kind: kind, Actor: s.cfg.Devices[t.device].Name, Buffer: t.orphan.buffer,
-					Victim: s.cfg.Clients[victim.Owner].Name, Range: shared,
-					Detail: "its buffer was freed under the transfer, and the memory was handed out again",
+					Victim: s.cfg.Clients[victim.Owner].Name, Range: shared, Detail: detail,
 				})
 			}
 		}
@@ -295,7 +315,7 @@ func (s *Simulation) struckFrames(t *transfer) {
 // others than buffers got meanwhile were hit.
 func (s *Simulation) bury(number uint32) {
 	t := &s.transfers[number]
-	if s.memory != nil {
+	if s.memory != nil && !t.orphan.slots {
 		s.struckFrames(t)
 	}
 	s.orphans = slices.DeleteFunc(s.orphans, func(n uint32) bool { return n == number })

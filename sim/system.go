@@ -34,7 +34,7 @@ func (s *Simulation) startSystem() error {
 	for i := range s.cfg.Clients {
 		transfers = transfers || len(s.cfg.Clients[i].Transfers) > 0
 	}
-	if !transfers && len(s.cfg.Processes) == 0 {
+	if !transfers && len(s.cfg.Processes)+len(s.cfg.Bounce)+len(s.cfg.IOMMUs) == 0 {
 		return nil
 	}
 	s.kernel = dmabuf.New()
@@ -61,14 +61,15 @@ func (s *Simulation) startSystem() error {
 		s.drivers = append(s.drivers, s.kernel.Spawn(noLimit))
 	}
 	s.spawn()
-	return nil
+	return s.startTranslation()
 }
 
 // mayStray reports whether a transfer may access memory beside its buffer: because
 // its device overshoots or loses bits of addresses, because the buffer may be freed
-// under it, or because a program says what it transfers.
+// under it, because of what an IOMMU makes of its addresses, or because a program says
+// what it transfers.
 func (s *Simulation) mayStray() bool {
-	if len(s.cfg.Processes) > 0 {
+	if len(s.cfg.Processes)+len(s.cfg.IOMMUs) > 0 {
 		return true
 	}
 	for i := range s.cfg.Clients {

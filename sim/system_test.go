@@ -71,6 +71,8 @@ type story struct {
 	lines []string
 	kinds map[sim.Kind]int
 	live  uint64
+
+	failedMaps int
 }
 
 func (s *story) Advance(time.Duration) {}
@@ -91,6 +93,9 @@ func (s *story) Event(e *sim.Event) {
 		}
 		s.lines = append(s.lines, text)
 	case e.Diagnosis.Cause != allocator.None:
+		if e.Kind == sim.Map {
+			s.failedMaps++
+		}
 		s.lines = append(s.lines, fmt.Sprintf("%v %s: %v", e.At, s.cfg.Clients[e.Client].Name, e.Diagnosis.Cause))
 	case e.Kind == sim.Alloc:
 		s.live += e.Size
@@ -474,10 +479,36 @@ func TestNoTime(t *testing.T) {
 func TestRandomPrograms(t *testing.T) {
 	rapid.Check(t, func(rt *rapid.T) {
 		variable := rapid.Map(rapid.IntRange(int(a), int(d)), func(v int) program.Variable { return program.Variable(v) })
+		// use is a buffer with a device, as far as it goes: steps drawn one by one
+		// seldom get there.
+		use := func() (list []program.Step) {
+			buffer, device := variable.Draw(rt, "buffer"), variable.Draw(rt, "attachment")
+			dma := program.Step{
+				Verb: program.DMA, Of: device, As: none, With: none, Access: program.Access(rapid.IntRange(1, 3).Draw(rt, "access")),
+				Time: time.Duration(rapid.IntRange(1, 20).Draw(rt, "length")) * ms, Unfenced: rapid.Bool().Draw(rt, "careless"),
+			}
+			pause := program.Step{Verb: program.Sleep, Time: time.Duration(rapid.IntRange(1, 9).Draw(rt, "pause")) * ms}
+			list = append(list, get(int32(rapid.IntRange(0, 3).Draw(rt, "from")), mem.Size(rapid.IntRange(1, 80).Draw(rt, "pages"))*4*mem.KiB, buffer),
+				program.Step{Verb: program.Attach, Of: buffer, Device: int32(rapid.IntRange(0, 1).Draw(rt, "device")), As: device},
+				on(program.MapDMA, device), dma)
+			for _, end := range rapid.Permutation([]program.Step{pause, dma, on(program.UnmapDMA, device), on(program.Detach, device), on(program.Close, buffer)}).Draw(rt, "ends") {
+				if rapid.IntRange(0, 3).Draw(rt, "left out") > 0 {
+					list = append(list, end)
+				}
+			}
+			for i := range list {
+				list[i].MayFail = true
+			}
+			return list
+		}
 		var steps func(depth int) []program.Step
 		steps = func(depth int) []program.Step {
 			var list []program.Step
 			for range rapid.IntRange(1, 12).Draw(rt, "steps") {
+				if rapid.IntRange(0, 2).Draw(rt, "use") == 0 {
+					list = append(list, use()...)
+					continue
+				}
 				s := program.Step{
 					Verb:    program.Verb(rapid.IntRange(int(program.Open), int(program.Repeat)).Draw(rt, "verb")),
 					MayFail: rapid.IntRange(0, 4).Draw(rt, "may fail") > 0,
@@ -514,6 +545,16 @@ func TestRandomPrograms(t *testing.T) {
 			sim.Process{Name: "q", Anonymous: uint64(mem.MiB), Program: do(steps(2)...)})
 		cfg.Devices[0].Padding = 64
 		cfg.Duration = 10 * time.Second
+		if rapid.Bool().Draw(rt, "translated") {
+			behindIOMMU(&cfg, 0, func(g *sim.IOMMUGroup) {
+				g.Lazy = rapid.Bool().Draw(rt, "lazy")
+				g.Aperture.Hi = rapid.SampledFrom([]uint64{uint64(4 * mem.MiB), uint64(mem.GiB)}).Draw(rt, "aperture")
+				g.Page = rapid.SampledFrom([]uint64{4096, 16384}).Draw(rt, "page")
+			})
+			withBounce(&cfg, 1, mem.Size(rapid.IntRange(1, 64).Draw(rt, "pool"))*64*mem.KiB)
+			cfg.Bounce[0].Force = rapid.Bool().Draw(rt, "force")
+			cfg.Devices[1].Padding = 64
+		}
 		seen := &story{cfg: cfg}
 		s, err := sim.New(cfg, seen)
 		if err != nil {
@@ -536,6 +577,13 @@ func TestRandomPrograms(t *testing.T) {
 		// what it holds with it.
 		if seen.kinds[sim.ProcessStart]-seen.kinds[sim.ProcessEnd] == 0 && seen.live > 0 {
 			rt.Fatalf("all processes have ended, and %d bytes are live", seen.live)
+		}
+		if seen.kinds[sim.Map]-seen.failedMaps == seen.kinds[sim.Unmap] {
+			for _, space := range s.Spaces() {
+				if u := space.Usage(); u.Used > 0 || u.Waiting > 0 || u.Mappings > 0 {
+					rt.Fatalf("nothing is mapped, and %s is %+v", space.Name, u)
+				}
+			}
 		}
 	})
 }

@@ -3,7 +3,6 @@ package sim
 import (
 	"time"
 
-	"dmasim/allocator/ledger"
 	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/sim/dmabuf"
@@ -58,6 +57,7 @@ type transfer struct {
 	fence      dmabuf.Fence
 	waits      int32   // fences that it waits for
 	detached   bool    // its attachment is gone
+	cached     bool    // it was unmapped, and the IOTLB still has its pages
 	orphan     *orphan // its buffer is gone
 }
 
@@ -69,6 +69,7 @@ type attachment struct {
 	importer dmabuf.Importer
 	id       dmabuf.Attachment
 	mapped   bool
+	route    route
 	pending  int32 // transfers that hold it and are not over
 	closing  bool  // it goes when they are
 }
@@ -115,15 +116,22 @@ func (s *Simulation) announce(kind Kind, number uint32) dmabuf.Errno {
 // use the buffer and its driver knows.
 func (s *Simulation) mapFor(number uint32) (ok bool, errno dmabuf.Errno) {
 	a := &s.attachments[number]
-	if cause := s.judge(a); cause != 0 {
+	if !s.address(number) {
 		b := &s.buffers[a.slot]
-		s.diagnosis = ledger.Diagnosis{Cause: cause, Size: b.Block.Size}
 		e := s.next(Map, int(a.client), int(b.heap))
 		e.Device, e.Size, e.Buffer, e.Diagnosis = int(a.device), b.Payload, &b.Buffer, &s.diagnosis
 		s.emit()
 		return false, dmabuf.OK
 	}
-	if errno := s.kernel.Map(a.id); errno != dmabuf.OK {
+	if a.route == bounced {
+		errno = s.kernel.MapBounced(a.id)
+	} else {
+		errno = s.kernel.Map(a.id)
+	}
+	if errno != dmabuf.OK {
+		if !a.mapped && a.route != direct {
+			s.unaddress(number, false)
+		}
 		return false, errno
 	}
 	a.mapped = true
@@ -155,9 +163,12 @@ func (s *Simulation) letGo(number uint32) {
 
 func (s *Simulation) unmap(number uint32) dmabuf.Errno {
 	a := &s.attachments[number]
-	errno := s.kernel.Unmap(a.id)
+	lost, errno := s.kernel.Unmap(a.id)
 	if errno == dmabuf.OK {
 		a.mapped = false
+		if a.route != direct {
+			s.unaddress(number, lost)
+		}
 		s.announce(Unmap, number)
 	}
 	return errno
@@ -221,7 +232,11 @@ func (s *Simulation) startNext(device int32) {
 	t.begun = s.now
 	s.schedule(s.now+t.time, transferEnd, number, 0)
 	if t.orphan != nil {
-		s.strike(t, t.orphan.ranges, "its buffer was freed before it began")
+		if t.orphan.faults {
+			s.faulted(t, mem.Range{}, "the buffer was unmapped before the transfer began")
+		} else {
+			s.strike(t, t.orphan.ranges, "its buffer was freed before it began")
+		}
 		return
 	}
 	s.begin(t)
@@ -244,13 +259,33 @@ func (s *Simulation) begin(t *transfer) {
 	} else {
 		u.reading++
 	}
-	if !t.detached && s.kernel.DeviceAccess(s.attachments[t.attachment].id, dmabuf.Access(t.access)) {
-		s.incident(IncidentReport{
-			Kind: StaleTransfer, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
-			Detail: "the CPU's caches held newer data: no end_cpu_access before the transfer",
-		})
+	if !t.detached {
+		s.accessBy(t)
 	}
 	s.stray(t)
+}
+
+// accessBy tells the kernel what a device does with the data of a buffer, and reports
+// those that are not the newest.
+func (s *Simulation) accessBy(t *transfer) {
+	stale := s.kernel.DeviceAccess(s.attachments[t.attachment].id, dmabuf.Access(t.access))
+	if stale != dmabuf.Fresh {
+		b := &s.buffers[t.slot]
+		report := IncidentReport{
+			Kind: StaleTransfer, Actor: s.cfg.Devices[t.device].Name, Buffer: b.number, Victim: s.cfg.Clients[b.Owner].Name,
+			Detail: "the CPU's caches held newer data: no end_cpu_access before the transfer",
+		}
+		switch stale {
+		case dmabuf.StaleCopy:
+			report.Detail = s.staleCopy(t.slot)
+		case dmabuf.StaleMemory:
+			report.Detail = s.staleMemory(t.slot)
+		}
+		s.incident(report)
+	}
+	if t.access&program.WriteOnly != 0 {
+		s.wrote(t.slot, s.cfg.Devices[t.device].Name)
+	}
 }
 
 func (s *Simulation) announceTransfer(kind Kind, t *transfer) {

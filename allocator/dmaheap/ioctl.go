@@ -27,6 +27,15 @@ type udmabufCreate struct {
 	size   uint64
 }
 
+// AllocateRequest and SyncRequest are the numbers of DMA_HEAP_IOCTL_ALLOC and of
+// DMA_BUF_IOCTL_SYNC, for who makes the calls without a [Heap] and a [Buffer]. SyncEnd
+// is the flag of the latter that an [Access] ends.
+const (
+	AllocateRequest uint64 = uint64(heapAllocate)
+	SyncRequest     uint64 = uint64(bufSync)
+	SyncEnd         uint64 = syncEnd
+)
+
 // Requests. The name is set by a request whose number depends on the size of a
 // pointer.
 const (

@@ -17,6 +17,9 @@ type Diagnosis struct {
 	Largest     uint64 // the longest free run in reach
 	// At is the lowest legal start, where Cause is allocator.Policy.
 	At uint64
+	// Waiting is what was given back and is not free yet: addresses in the flush
+	// queue of an IOMMU.
+	Waiting uint64
 }
 
 // Diagnose explains why req failed in the present state.

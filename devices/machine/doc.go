@@ -24,6 +24,9 @@
 // zones start, their CMA pages and the lists of CPUs, takes what is no number
 // for absent, and reads only from a mounted file system.
 //
+// [State.Describe] makes of it a [Description], which package devicetree makes of a
+// device tree, and which is what commands show and draw.
+//
 // # Zones
 //
 // [Zones] divides memory as Linux does on x86, arm, arm64 and RISC-V, by

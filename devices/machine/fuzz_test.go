@@ -124,9 +124,38 @@ func FuzzReadProc(f *testing.F) {
 				}
 			}
 		}
+		for _, z := range s.Describe().Zones {
+			if len(z.Ranges) > 0 && z.Ranges.Hull().Empty() {
+				t.Fatalf("zone %+v", z)
+			}
+		}
 		again, err := ReadProc(dir)
 		if diff := cmp.Diff(s, again); err != nil || diff != "" {
 			t.Fatalf("read again: %v\n%s", err, diff)
+		}
+	})
+}
+
+// FuzzReadFile holds the reader of one file alone to what it promises.
+func FuzzReadFile(f *testing.F) {
+	for _, name := range Files {
+		data, err := os.ReadFile(recorded + name)
+		if err != nil {
+			f.Fatal(err)
+		}
+		f.Add(name, data)
+	}
+	f.Add("iomem", []byte("00000000-00000000 : System RAM\n"))
+	f.Fuzz(func(t *testing.T, name string, data []byte) {
+		s, err := ReadFile(name, bytes.NewReader(data))
+		if (err == nil) != (s != nil) || err == nil && !IsFile(name) {
+			t.Fatalf("state %v, error %v", s, err)
+		}
+		if err != nil {
+			return
+		}
+		if d := s.Describe(); len(d.Zones) != len(s.Zones) {
+			t.Fatalf("%d zones of %d", len(d.Zones), len(s.Zones))
 		}
 	})
 }

@@ -22,13 +22,13 @@ const (
 
 // Platform is what Linux decides by where the zones of a machine end.
 type Platform struct {
-	Arch Arch
+	Arch Arch `json:"arch"`
 	// Kernel is the release; the zero value is [version.Modelled]. Rules that
 	// stable updates took from later releases are not told apart: late updates of
 	// 5.10 do on arm64 what 5.11 does.
-	Kernel version.Version
+	Kernel version.Version `json:"kernel"`
 	// PageSize is 4 KiB, or on arm64 also 16 KiB or 64 KiB; 0 is 4 KiB.
-	PageSize mem.Size
+	PageSize mem.Size `json:"page_size"`
 	// DMALimit is where the memory ends that every device reaches, in
 	// CPU-physical addresses. On arm64 firmware says so: it is the least of the
 	// ends of the buses' dma-ranges, or of what the IORT table of ACPI says
@@ -37,14 +37,14 @@ type Platform struct {
 	// start of RAM plus the dma_zone_size of the machine's descriptor, or 4 GiB
 	// where the kernel has ZONE_DMA and the descriptor no size, and 0 for a
 	// kernel without ZONE_DMA. Other architectures ignore it.
-	DMALimit mem.Addr
+	DMALimit mem.Addr `json:"dma_limit"`
 	// LowMemory is how much memory from its start a 32-bit kernel maps
 	// permanently; what is above is HighMem. 0 is 896 MiB on x86-32 (1 GiB less
 	// 128 MiB for vmalloc; fixed mappings take some MiB more, so that kernels
 	// print 883 to 887) and 768 MiB on arm (1 GiB less 240 MiB for vmalloc and
 	// what is above it). Kernels with another split, or vmalloc= on the command
 	// line, differ.
-	LowMemory mem.Size
+	LowMemory mem.Size `json:"low_memory"`
 }
 
 // Zone is a zone of the page allocator and its memory.

@@ -42,9 +42,13 @@ func packages(t *testing.T) []pkg {
 var layers = []string{
 	"dmasim/cmd",
 	"dmasim/sim/report",
+	"dmasim/sim/experiment",
+	"dmasim/sim/validate",
+	"dmasim/sim/live",
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
+	"dmasim/sim/explain",
 	"dmasim/sim/heap",
 	"dmasim/sim/physmem",
 	"dmasim/sim",
@@ -62,6 +66,7 @@ var layers = []string{
 var below = map[string][]string{
 	"dmasim/sim/heap":         {"dmasim/sim/metrics", "dmasim/sim$"},
 	"dmasim/sim/dmabuf":       {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim/physmem", "dmasim/sim$"},
+	"dmasim/sim/dmamap":       {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim/physmem", "dmasim/sim/dmabuf", "dmasim/sim$"},
 	"dmasim/sim/physmem":      {"dmasim/sim/metrics", "dmasim/sim/heap", "dmasim/sim$"},
 	"dmasim/allocator/holes":  {"dmasim/allocator$", "dmasim/allocator/ledger", "dmasim/allocator/kernel"},
 	"dmasim/allocator$":       {"dmasim/allocator/ledger", "dmasim/allocator/kernel", "dmasim/allocator/golden"},
@@ -69,6 +74,7 @@ var below = map[string][]string{
 	"dmasim/allocator/kernel": {"dmasim/allocator/golden"},
 	// Usable on its own, so everything of dmasim is above it.
 	"dmasim/allocator/dmaheap": {"dmasim"},
+	"dmasim/sim/live/process":  {"dmasim/sim/live$", "dmasim/sim$", "dmasim/workloads"},
 }
 
 func layer(path string) int {

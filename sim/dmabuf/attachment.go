@@ -15,6 +15,9 @@ type attachment struct {
 	buffer   uint32
 	coherent bool
 	mapped   bool
+	bounced  bool   // mapped through bounce buffers: the device uses a copy
+	copied   uint64 // the last write whose data the copy has
+	next     link   // of the buffer's copies
 }
 
 // Get makes a driver hold the buffer of a descriptor (dma_buf_get).
@@ -83,7 +86,14 @@ func (s *System) attached(a *attachment) *buffer { return s.buffers.get(a.buffer
 
 // Map maps a buffer for an attached device (dma_buf_map_attachment): what the CPU
 // wrote reaches memory. EBUSY if it is mapped already.
-func (s *System) Map(number Attachment) Errno {
+func (s *System) Map(number Attachment) Errno { return s.mapFor(number, false) }
+
+// MapBounced is Map where the device uses bounce buffers: it gets a copy of what
+// the CPU sees, in both directions, as drivers of displays and GPUs map what they
+// import (DMA_BIDIRECTIONAL).
+func (s *System) MapBounced(number Attachment) Errno { return s.mapFor(number, true) }
+
+func (s *System) mapFor(number Attachment, bounced bool) Errno {
 	a := s.attachments.get(uint32(number))
 	if a == nil {
 		return EINVAL
@@ -96,9 +106,13 @@ func (s *System) Map(number Attachment) Errno {
 		s.warn(Buffer(a.buffer), "mapped twice for one device")
 		return EBUSY
 	}
-	a.mapped = true
+	a.mapped, a.bounced = true, bounced
 	b.mapped++
-	if !a.coherent {
+	switch {
+	case bounced:
+		b.copyTo(a)
+		a.next, b.copies = b.copies, link(number)+1
+	case !a.coherent:
 		b.nonCoherent++
 		b.cachesNewer = false
 	}
@@ -106,22 +120,57 @@ func (s *System) Map(number Attachment) Errno {
 }
 
 // Unmap ends the mapping (dma_buf_unmap_attachment): what the device wrote is what
-// the CPU reads from then on.
-func (s *System) Unmap(number Attachment) Errno {
+// the CPU reads from then on. What was in bounce buffers is copied back; lost says
+// that it was older than what memory held, and that is gone.
+func (s *System) Unmap(number Attachment) (lost bool, errno Errno) {
 	a := s.attachments.get(uint32(number))
 	if a == nil {
-		return EINVAL
+		return false, EINVAL
 	}
 	b := s.attached(a)
 	if b == nil || !a.mapped {
 		s.warn(Buffer(a.buffer), "unmapped, though not mapped")
-		return EINVAL
+		return false, EINVAL
 	}
 	a.mapped = false
 	b.mapped--
-	if !a.coherent {
+	switch {
+	case a.bounced:
+		s.forgetCopy(b, link(number)+1)
+		lost = b.copyFrom(a)
+	case !a.coherent:
 		b.nonCoherent--
 		b.memoryNewer = false
 	}
-	return OK
+	return lost, OK
+}
+
+func (s *System) forgetCopy(b *buffer, number link) {
+	at := &b.copies
+	for *at != 0 && *at != number {
+		at = &s.attachments.at(uint32(*at - 1)).next
+	}
+	if *at != 0 { // the buffer was not released with devices attached
+		*at = s.attachments.at(uint32(number - 1)).next
+	}
+}
+
+// copyTo fills the bounce buffers of an attachment with what the CPU sees.
+func (b *buffer) copyTo(a *attachment) {
+	a.copied = b.memory
+	if b.memoryNewer {
+		a.copied = 0
+	}
+}
+
+// copyFrom copies the bounce buffers of an attachment back, as the CPU does it. It
+// reports whether that destroyed newer data.
+func (b *buffer) copyFrom(a *attachment) (lost bool) {
+	if a.copied == b.memory && !b.memoryNewer {
+		return false
+	}
+	lost = a.copied < b.memory
+	b.memory = a.copied
+	b.memoryNewer, b.cachesNewer = false, true
+	return lost
 }

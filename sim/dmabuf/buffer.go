@@ -1,5 +1,7 @@
 package dmabuf
 
+import "math"
+
 // Buffer numbers buffers; the number of one that was released is used again.
 type Buffer uint32
 
@@ -17,6 +19,11 @@ type buffer struct {
 	// memoryNewer: a device wrote what the CPU's caches don't have.
 	// cachesNewer: the CPU wrote what memory doesn't have.
 	memoryNewer, cachesNewer bool
+
+	// latest numbers the writes to the buffer, wherever they went, and memory is the
+	// last one whose data memory has.
+	latest, memory uint64
+	copies         link // attachments that are mapped through bounce buffers, the newest map first
 }
 
 // Export makes a buffer with a descriptor (dma_buf_export, dma_buf_fd). Without a
@@ -76,15 +83,25 @@ type mapping struct {
 }
 
 // Mmap maps length bytes of a buffer from an offset, both in whole pages or not:
-// EINVAL if they pass the buffer's end (dma_buf_mmap_internal), ENODEV if the
+// EINVAL if they pass the buffer's end (dma_buf_mmap_internal), EOVERFLOW where their
+// end is 2^64 or above, which is found out before (file_mmap_ok), ENODEV if the
 // descriptor is of something else.
 func (s *System) Mmap(pid PID, fd FD, offset, length uint64) (Mapping, Errno) {
+	_, _, errno := s.descriptor(pid, fd)
+	switch {
+	case errno != OK:
+		return 0, errno
+	case length == 0:
+		return 0, EINVAL
+	case offset > math.MaxUint64-length:
+		return 0, EOVERFLOW
+	}
 	_, f, errno := s.open(pid, fd, bufferFile, ENODEV)
 	if errno != OK {
 		return 0, errno
 	}
 	b := s.buffers.at(f.object)
-	if length == 0 || offset > b.size || length > b.size-offset {
+	if offset > b.size || length > b.size-offset {
 		return 0, EINVAL
 	}
 	return s.addMapping(pid, b.file, Mapped), OK

@@ -31,6 +31,13 @@
 // skip attachments that are not (system_heap_dma_buf_begin_cpu_access). This is
 // per buffer, not per byte, and exact for one CPU and one device that take turns.
 //
+// A device that is mapped through bounce buffers uses a copy. Linux copies at map,
+// at unmap, and in the brackets of CPU access, all of the buffer each time
+// (kernel/dma/swiotlb.c: swiotlb_tbl_map_single, swiotlb_sync_single_for_cpu); when
+// another device or a CPU without a bracket writes, nobody does. So it is known of
+// which write the data are that memory and each copy have. A copy that is older
+// than memory is copied back like any other: what memory had is lost.
+//
 // # Limits
 //
 // Calls don't block: what would wait is told, and the caller waits. Threads share

@@ -15,9 +15,10 @@ const (
 	EBUSY
 	EAGAIN // the call would wait
 	ESRCH
+	EOVERFLOW // mmap at an offset near 2^64
 )
 
-var errnoNames = [...]string{"OK", "EBADF", "EINVAL", "ENODEV", "ENOENT", "ENOTTY", "EMFILE", "EBUSY", "EAGAIN", "ESRCH"}
+var errnoNames = [...]string{"OK", "EBADF", "EINVAL", "ENODEV", "ENOENT", "ENOTTY", "EMFILE", "EBUSY", "EAGAIN", "ESRCH", "EOVERFLOW"}
 
 // String returns the name, such as "EBADF".
 func (e Errno) String() string { return errnoNames[e] }

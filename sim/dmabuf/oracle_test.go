@@ -698,10 +698,10 @@ func TestCaches(t *testing.T) {
 			for _, do := range test.acts {
 				do(s, pid, fd, b, a)
 			}
-			if got := s.CPURead(b); got != test.staleCPU {
+			if got := s.CPURead(b) != dmabuf.Fresh; got != test.staleCPU {
 				t.Errorf("the CPU reads stale data: %v, want %v", got, test.staleCPU)
 			}
-			if got := s.DeviceAccess(a, dmabuf.Reads); got != test.staleIO {
+			if got := s.DeviceAccess(a, dmabuf.Reads) != dmabuf.Fresh; got != test.staleIO {
 				t.Errorf("the device reads stale data: %v, want %v", got, test.staleIO)
 			}
 		})
@@ -721,8 +721,8 @@ func TestBracketCost(t *testing.T) {
 	}
 	_, synced, errno := s.BeginCPUAccess(pid, fd, dmabuf.Reads)
 	must(t, errno)
-	if want := uint64(3 * 4096); synced != want {
-		t.Errorf("%d bytes are synchronised, want %d", synced, want)
+	if want := uint64(3 * 4096); synced.Bytes != want {
+		t.Errorf("%d bytes are synchronised, want %d", synced.Bytes, want)
 	}
 	for _, access := range []dmabuf.Access{0, 4, 8 | dmabuf.Reads} {
 		if _, _, errno := s.BeginCPUAccess(pid, fd, access); errno != dmabuf.EINVAL {

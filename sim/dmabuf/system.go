@@ -191,7 +191,19 @@ func (s *System) Check() error {
 			mapped[a.buffer]++
 		}
 	}
+	bounced := make([]int32, len(s.buffers.list))
+	for _, a := range s.attachments.all {
+		if a.mapped && a.bounced {
+			bounced[a.buffer]++
+		}
+	}
 	for i, b := range s.buffers.all {
+		for c := b.copies; c != 0; c = s.attachments.at(uint32(c - 1)).next {
+			bounced[i]--
+		}
+		if bounced[i] != 0 {
+			return fmt.Errorf("buffer %d has a wrong list of copies", i)
+		}
 		if b.attachments != attached[i] || b.mapped != mapped[i] {
 			return fmt.Errorf("buffer %d has %d attachments, %d mapped, not %d and %d", i, attached[i], mapped[i], b.attachments, b.mapped)
 		}

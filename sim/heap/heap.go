@@ -78,6 +78,9 @@ type Request struct {
 	// its strategy: the address is a multiple of Align, and the block ends at most
 	// Limit bytes behind the start of the arena. 0: anything will do.
 	Align, Limit uint64
+	// MapsLater: whether the devices can use the place is found out when they map
+	// the buffer, and not here.
+	MapsLater bool
 }
 
 // Alloc places a buffer and describes it in b. The cause is allocator.None where
@@ -88,15 +91,7 @@ type Request struct {
 // windows. The diagnosis is for reading, and good until the next failure.
 func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	var req allocator.Request
-	h.request(&req, r.Plan, r.Payload)
-	possible := r.Align <= 1 || req.AlignTo(r.Align)
-	req.Dir = r.Placement
-	if r.Placement == allocator.Natural {
-		req.Dir = h.Placement
-	}
-	if r.Limit != 0 {
-		h.limit(&req, r.Limit)
-	}
+	possible := h.ask(&req, r)
 	if !possible {
 		return h.misaligned(req)
 	}
@@ -118,6 +113,57 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 	return &served
 }
 
+// ask builds what the strategy is asked. It is not possible if no address is
+// aligned as the request and the devices demand together.
+func (h *Heap) ask(req *allocator.Request, r *Request) (possible bool) {
+	h.request(req, r.Plan, r.Payload)
+	possible = r.Align <= 1 || req.AlignTo(r.Align)
+	req.Dir = r.Placement
+	if r.Placement == allocator.Natural {
+		req.Dir = h.Placement
+	}
+	if r.Limit != 0 {
+		h.limit(req, r.Limit)
+	}
+	return possible
+}
+
+// Demand returns what a buffer needs of a place in the heap, whether or not the
+// heap is told of the devices. Starts off the granule are no places. False means
+// that no address is aligned as everybody demands.
+func (h *Heap) Demand(r *Request) (allocator.Request, bool) {
+	told := Heap{Config: h.Config}
+	told.Aware = true
+	return told.Asked(r)
+}
+
+// Asked returns what the strategy is asked for a buffer. Starts off the granule
+// are no places. False means that no address is aligned as it is asked for.
+func (h *Heap) Asked(r *Request) (req allocator.Request, possible bool) {
+	possible = h.ask(&req, r)
+	return req, req.AlignTo(h.Granule) && possible
+}
+
+// Padding returns the bytes that the heap adds to the payload of a buffer, before it
+// rounds.
+func (h *Heap) Padding(plan *devices.Plan) uint64 {
+	if h.Aware {
+		return plan.Padding
+	}
+	return h.Guard
+}
+
+// Try asks the strategy for a block and gives it back at once. It is for trials
+// on heaps that are not used any more: a strategy may remember where it looked
+// last.
+func (h *Heap) Try(req allocator.Request) (allocator.Block, bool) {
+	block, ok := h.strategy.Alloc(req)
+	if ok {
+		h.mustFree(block)
+	}
+	return block, ok
+}
+
 // served is the diagnosis of requests that were served. Nobody writes to it.
 var served ledger.Diagnosis
 
@@ -135,7 +181,7 @@ func (h *Heap) usable(r *Request, req *allocator.Request, block allocator.Block)
 	if r.Limit != 0 && h.honours&allocator.HonoursWindow == 0 && block.Addr+req.Size > req.Hi {
 		return false
 	}
-	return r.Plan.Judge(block.Addr, r.Payload).Usable()
+	return r.MapsLater || r.Plan.Judge(block.Addr, r.Payload).Usable()
 }
 
 // diagnose says why req failed. Starts off the granule are no places.
@@ -217,14 +263,13 @@ func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint6
 // Waste says what a buffer of the heap reserves beyond its payload. The plan is
 // the one with which it was asked for.
 func (h *Heap) Waste(b *Buffer, plan *devices.Plan) Waste {
-	padding, granularity := h.Guard, uint64(1)
+	padded := b.Payload + h.Padding(plan)
+	whole := padded
 	if h.Aware {
-		padding, granularity = plan.Padding, plan.Granularity
+		whole = plan.Size(b.Payload)
 	}
-	padded := b.Payload + padding
-	whole := roundUp(padded, granularity)
 	asked := roundUp(whole, h.Granule)
-	return Waste{Padding: padding, Granularity: whole - padded, Granule: asked - whole, Allocator: b.Block.Size - asked}
+	return Waste{Padding: padded - b.Payload, Granularity: whole - padded, Granule: asked - whole, Allocator: b.Block.Size - asked}
 }
 
 func roundUp(n, unit uint64) uint64 {

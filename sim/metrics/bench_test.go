@@ -94,6 +94,7 @@ variants:
   - {name: fenced}
   - {name: unfenced, set: {workloads.pictures.churn.clients.pictures.unfenced: true}}
   - {name: overshooting, set: {heaps.main.aware: false, heaps.main.guard: 4KiB, devices.camera.padding: 256B}}
+  - {name: translated, set: {iommu_groups: [{name: smmu, devices: [camera, display], mode: lazy}]}}
 `
 
 // counter counts events of all kinds.

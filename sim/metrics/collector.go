@@ -40,6 +40,7 @@ type Collector struct {
 	memory        *MemoryTotals
 	memorySamples []MemorySample
 	system        *SystemTotals // nil where nothing but allocations happened
+	spaces        *spaceMeters  // nil where devices address memory as it lies
 	incidents     []Incident
 	counts        [sim.NumIncidentKinds]uint64
 
@@ -112,6 +113,7 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 	if c.ram = s.Memory(); c.ram != nil {
 		c.memory = &MemoryTotals{Killed: []Killed{}}
 	}
+	c.spaces = newSpaceMeters(s)
 	s.Observe(c)
 	c.sample(0)
 	return c
@@ -223,7 +225,7 @@ func (c *Collector) failure(e *sim.Event) Failure {
 		Client: c.clients[e.Client].Name, Heap: c.cfg.Heaps[e.Heap].Name,
 		Size: mem.Size(e.Size), Reserve: mem.Size(d.Size), Cause: d.Cause,
 		Free: mem.Size(d.Free), InReach: mem.Size(d.FreeInReach), Largest: mem.Size(d.Largest),
-		Polluted: mem.Size(polluted),
+		Polluted: mem.Size(polluted), Waiting: mem.Size(d.Waiting),
 	}
 }
 
@@ -239,6 +241,9 @@ func (c *Collector) thin() {
 			c.memorySamples[i] = c.memorySamples[2*i]
 		}
 		c.memorySamples = c.memorySamples[:keep]
+	}
+	if c.spaces != nil {
+		c.spaces.thin()
 	}
 	for h, series := range c.samples {
 		for i := range keep {
@@ -262,6 +267,9 @@ func (c *Collector) sample(at time.Duration) {
 		if c.ram != nil {
 			c.memorySamples = c.memorySamples[:last]
 		}
+		if c.spaces != nil {
+			c.spaces.dropLast()
+		}
 		for i, m := range c.heaps {
 			m.peak = max(m.peak, c.samples[i][last].Peak)
 			c.samples[i] = c.samples[i][:last]
@@ -271,6 +279,9 @@ func (c *Collector) sample(at time.Duration) {
 	c.sampleTime = append(c.sampleTime, at)
 	if c.ram != nil {
 		c.memorySamples = append(c.memorySamples, c.sampleMemory(at))
+	}
+	if c.spaces != nil {
+		c.spaces.sample(at)
 	}
 	for i, m := range c.heaps {
 		if m.pages != nil {
@@ -326,6 +337,7 @@ func (c *Collector) Run() Run {
 		Incidents: c.incidents,
 		Memory:    c.memorySamples,
 	}
+	run.Summary.Spaces, run.Spaces = c.spaces.run()
 	for _, kind := range sim.IncidentKinds() {
 		if n := c.counts[kind]; n > 0 {
 			if run.Summary.Incidents == nil {

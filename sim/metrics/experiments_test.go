@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"dmasim/mem"
+	"dmasim/sim"
 	"dmasim/sim/metrics"
 	"dmasim/sim/scenario"
 )
@@ -259,6 +260,121 @@ func TestPooledHeap(t *testing.T) {
 	}
 }
 
+// TestBounceExhausted: pieces that are too long fail however many slots are free, short
+// ones until the slots are used up.
+func TestBounceExhausted(t *testing.T) {
+	runs := experiment(t, "bounce-exhausted")
+	const maps = 30
+	for name, want := range map[string]struct {
+		failed uint64
+		cause  string
+		slots  mem.Size // at most at once
+	}{
+		"fresh":      {maps, "bounce", 0},
+		"fragmented": {maps - 21, "bounce", 63 * mem.MiB},
+		"more-slots": {0, "", maps * 3 * mem.MiB},
+		"noforce":    {maps, "unreachable", 0},
+		"iommu":      {0, "", 0},
+	} {
+		run := runs[name]
+		if n, causes := failures(t, run, "capture"); n != want.failed || (n > 0 && causes[want.cause] != n) {
+			t.Errorf("%s: %v, want %d of %s", name, causes, want.failed, want.cause)
+		}
+		for _, s := range run.Summary.Spaces {
+			if s.Kind == sim.DefaultPool && s.PeakUsed != want.slots {
+				t.Errorf("%s: %s of slots at most, want %s", name, s.PeakUsed, want.slots)
+			}
+		}
+	}
+	if f := runs["fresh"].Summary.First; f.Reserve != mem.MiB || f.Free != 64*mem.MiB || f.Largest != 256*mem.KiB {
+		t.Errorf("fresh: first failure %+v, want a piece of 1MiB with all slots free", f)
+	}
+	if f := runs["fragmented"].Summary.First; f.Reserve != 64*mem.KiB || f.Free != mem.MiB {
+		t.Errorf("fragmented: first failure %+v, want one of a piece of 64KiB with 1MiB of slots free, for 3MiB", f)
+	}
+}
+
+// TestBounceStaleImport: a bounced import shows the first picture for ever, without an
+// error. Mapped for each picture it does not, nor within reach; without bounce buffers
+// there is an error.
+func TestBounceStaleImport(t *testing.T) {
+	runs := experiment(t, "bounce-stale-import")
+	const pictures = 100
+	for name, stale := range map[string]uint64{"mapped-once": pictures, "mapped-each-time": 0, "within-reach": 0, "refused": 0} {
+		n := runs[name].Summary.Incidents
+		if n["stale-transfer"] != stale || (stale > 0) != (n["lost-write"] == 1) || len(n) > 2 {
+			t.Errorf("%s: %v, want %d pictures stale, and the last one lost", name, n, stale)
+		}
+		failed, causes := failures(t, runs[name], "viewer")
+		if refused := name == "refused"; refused != (failed == 1 && causes["unreachable"] == 1) || (!refused && failed > 0) {
+			t.Errorf("%s: failures %v", name, causes)
+		}
+		if transfers := runs[name].Summary.System.Transfers; name != "refused" && transfers != 2*pictures {
+			t.Errorf("%s: %d transfers", name, transfers)
+		}
+		bounced := runs[name].Summary.Spaces != nil && runs[name].Summary.Spaces[0].PeakUsed > 0
+		if want := strings.HasPrefix(name, "mapped"); bounced != want {
+			t.Errorf("%s: bounced %v", name, bounced)
+		}
+	}
+	first := runs["mapped-once"].Incidents[0]
+	if first.Actor != "display" || first.Victim != "viewer" || !strings.Contains(first.Detail, "before camera wrote") {
+		t.Errorf("first incident %+v", first)
+	}
+}
+
+// TestIOMMUContainsOvershoot: behind an IOMMU nobody but the encoder is hit; where pages
+// are shared, others are again.
+func TestIOMMUContainsOvershoot(t *testing.T) {
+	runs := experiment(t, "iommu-contains-overshoot")
+	victims := func(name string) map[string]int {
+		hit := map[string]int{}
+		for _, i := range runs[name].Incidents {
+			if i.Kind == sim.Scribble {
+				hit[i.Victim]++
+			}
+		}
+		return hit
+	}
+	for _, name := range []string{"direct", "shared-pages"} {
+		if hit := victims(name); hit["apps"] == 0 {
+			t.Errorf("%s: hit %v, want apps, too", name, hit)
+		}
+	}
+	if hit := victims("iommu"); hit["apps"] > 0 || hit["bitstreams"] == 0 {
+		t.Errorf("iommu: hit %v, want nobody but the encoder's own buffers", hit)
+	}
+	direct, iommu := runs["direct"].Summary.Incidents, runs["iommu"].Summary.Incidents
+	if direct["fault"] > 0 || iommu["write-to-free"] > 0 || iommu["fault"] < 10*iommu["scribble"] {
+		t.Errorf("direct %v, iommu %v", direct, iommu)
+	}
+	if n := runs["shared-pages"].Summary.Incidents; n["scribble"]+n["write-to-free"] < 10*(direct["scribble"]+direct["write-to-free"]) {
+		t.Errorf("shared pages: %v", n)
+	}
+	// The same work overshoots as often.
+	if a, b := direct["scribble"]+direct["write-to-free"], iommu["scribble"]+iommu["fault"]; a != b {
+		t.Errorf("%d overshoots, behind the IOMMU %d", a, b)
+	}
+}
+
+// TestIOVAExhausted: what waits for the flush is as good as used.
+func TestIOVAExhausted(t *testing.T) {
+	runs := experiment(t, "iova-exhausted")
+	for name, want := range map[string]bool{"strict": false, "lazy": true, "lazy-64MiB": false} {
+		n, causes := failures(t, runs[name], "blits")
+		if failed := n > 0; failed != want || n != causes["iova"] {
+			t.Errorf("%s: %v", name, causes)
+		}
+		space := runs[name].Summary.Spaces[0]
+		if lazy := name != "strict"; lazy != (space.PeakWaiting >= 24*mem.MiB) || space.PeakUsed != 3*mem.MiB {
+			t.Errorf("%s: %+v", name, space)
+		}
+	}
+	if f := runs["lazy"].Summary.First; f.Waiting != 24*mem.MiB || f.Free < f.Size || f.Largest >= f.Size {
+		t.Errorf("lazy: first failure %+v", f)
+	}
+}
+
 // TestRealMachine is the hog on the machine of a recorded kernel log (Linux
 // 6.12.117, 192 MiB, no swap), with what its Mem-Info says of kernel and programs:
 // of 38,063 pages that the zones manage, 2,125 are slab, page tables and stacks and
@@ -290,7 +406,11 @@ processes:
 	if hog.Pinned < unexplained*98/100 || hog.Pinned > unexplained*102/100 {
 		t.Errorf("pinned %s when the hog was killed, want %s within 2 %%", hog.Pinned, unexplained)
 	}
-	if free := run.Summary.First.Free; free < 1500*mem.KiB || free > 2100*mem.KiB {
+	// Nothing more is to be had once the zones have no more than their min watermarks
+	// and the reserve of the lower one, 503 pages; the last refill of the CPU's list,
+	// of up to 15<<5 pages, may have gone below. Recorded are 466, and 421 on the list.
+	const most, refill = 503 * 4 * mem.KiB, 15 << 5 * 4 * mem.KiB
+	if free := run.Summary.First.Free; free > most || free < most-refill {
 		t.Errorf("%s free when memory ran out, recorded are 1864KiB", free)
 	}
 }

@@ -44,11 +44,5 @@ func newHeapMeter(cfg sim.Config, i int, h *heap.Heap) *heapMeter {
 // are held by clients who could have been served elsewhere in the heap.
 func watch(cfg sim.Config, number int, h *heap.Heap, window mem.RangeSet) int {
 	window = window.Intersect(h.Arena)
-	return h.Ledger.Watch(window, func(owner int) bool {
-		client := cfg.Clients[owner]
-		if client.Heap != number {
-			return true
-		}
-		return client.Plan.Reach.Intersect(h.Arena).Subtract(window).Size() == 0
-	})
+	return h.Ledger.Watch(window, func(owner int) bool { return cfg.Needs(owner, number, window) })
 }

@@ -87,6 +87,9 @@ func (c *Collector) happened(e *sim.Event) {
 		c.system = new(SystemTotals)
 	}
 	t := c.system
+	if c.spaces != nil && (e.Kind == sim.Map || e.Kind == sim.Unmap) {
+		c.spaces.note()
+	}
 	switch e.Kind {
 	case sim.Kill:
 		c.memory.Killed = append(c.memory.Killed, Killed{

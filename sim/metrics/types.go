@@ -14,6 +14,7 @@ type Run struct {
 	Failures  []Failure      // the first failures, in order; Summary has all counts
 	Maps      []Map          // one per heap
 	Memory    []MemorySample // by time, where there are page frames
+	Spaces    []SpaceSample  // by time, then space, where devices don't address memory as it lies
 	Incidents []Incident     // the first incidents, in order; Summary has all counts
 }
 
@@ -27,6 +28,7 @@ type Summary struct {
 
 	System    *SystemTotals     `json:"system,omitempty"`    // nil: no processes, no transfers
 	Memory    *MemoryTotals     `json:"memory,omitempty"`    // nil: no page frames
+	Spaces    []SpaceTotals     `json:"spaces,omitempty"`    // bounce buffers, and IOMMU groups
 	Incidents map[string]uint64 `json:"incidents,omitempty"` // by kind
 }
 
@@ -140,6 +142,7 @@ type Failure struct {
 	InReach  mem.Size        `json:"free_in_reach_bytes"`
 	Largest  mem.Size        `json:"largest_run_in_reach_bytes"`
 	Polluted mem.Size        `json:"polluted_bytes"`
+	Waiting  mem.Size        `json:"waiting_bytes"` // given back, and not free before the next flush of an IOTLB
 }
 
 // Map is a heap's memory over time: at each of Times, the arena from its lowest

@@ -258,9 +258,13 @@ func (m *Memory) slowPath(r *request, res *Result) (*zone, uint64, bool) {
 		if z, pfn, ok := m.walk(r, minimum, false); ok {
 			return z, pfn, true
 		}
-		m.drain()
-		if z, pfn, ok := m.walk(r, minimum, false); ok {
-			return z, pfn, true
+		// Without progress the kernel does not look again, nor drain the lists of
+		// the CPUs (__alloc_pages_direct_reclaim).
+		if progress > 0 {
+			m.drain()
+			if z, pfn, ok := m.walk(r, minimum, false); ok {
+				return z, pfn, true
+			}
 		}
 		if r.order > 0 {
 			if z, pfn, ok := m.compactFor(r); ok {

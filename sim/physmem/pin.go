@@ -71,3 +71,18 @@ func (m *Memory) member(pfn uint64) (setID, *zone, bool) {
 	}
 	return m.roster.set(e), &m.zones[i], true
 }
+
+// Held reports how the page at a page frame is held in place; false if it is not.
+func (m *Memory) Held(pfn uint64) (Hold, bool) {
+	id, _, ok := m.member(pfn)
+	if !ok {
+		return 0, false
+	}
+	switch id.number() {
+	case setAnonymousBusy, setCacheBusy:
+		return HoldBusy, true
+	case setAnonymousPinned, setCachePinned:
+		return HoldPinned, true
+	}
+	return 0, false
+}

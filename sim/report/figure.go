@@ -32,7 +32,9 @@ type Figure struct {
 // Figures returns what there is to draw of r: per heap the fragmentation, the
 // exhaustion, the memory map and the comparison of the variants. Where there
 // are several heaps their names end those of the figures. Where page frames were
-// simulated, there is what RAM holds; where something went wrong, how often. It is an error if r contradicts itself.
+// simulated, there is what RAM holds; for each pool of bounce buffers and each IOMMU
+// group in use, how full it was; where something went wrong, how often. It is an error
+// if r contradicts itself.
 func Figures(r *result.Result) ([]Figure, error) {
 	if err := r.Check(); err != nil {
 		return nil, fmt.Errorf("draw: %w", err)
@@ -59,6 +61,10 @@ func Figures(r *result.Result) ([]Figure, error) {
 	}
 	if list := rams(r); len(list) > 0 {
 		figures = append(figures, newFigure("memory", "What memory holds", memory(list)))
+	}
+	names, byName := usedSpaces(r)
+	for _, name := range names {
+		figures = append(figures, newFigure("spaces-"+name, "How full "+name+" was", spaces(byName[name])))
 	}
 	if kinds := incidentKinds(r); len(kinds) > 0 {
 		figures = append(figures, newFigure("incidents", "What went wrong beside failed requests", incidents(r, kinds)))

@@ -21,6 +21,7 @@ import (
 	"dmasim/allocator"
 	"dmasim/mem"
 	"dmasim/sim"
+	"dmasim/sim/dmamap"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
 	"dmasim/sim/result"
@@ -126,6 +127,16 @@ func addMachine(run *metrics.Run, rng *rand.Rand, long string, kills int) {
 	for _, kind := range sim.IncidentKinds() {
 		run.Summary.Incidents[kind.String()] = 1 << rng.IntN(40)
 	}
+	run.Summary.Spaces = []metrics.SpaceTotals{
+		{Name: "swiotlb", Kind: sim.DefaultPool, Capacity: 64 << 20, PeakUsed: 50 << 20, PeakBusy: 50 << 20},
+		{Name: "group-" + long[:50], Kind: sim.IOVASpace, Capacity: 1 << 48, PeakUsed: 40 << 20, PeakWaiting: 50 << 20, PeakBusy: 60 << 20},
+	}
+	for i := range 100 {
+		s := metrics.SpaceSample{At: time.Duration(i) * 18 * time.Second, Space: i % 2, Peak: 40 << 20, Usage: dmamap.Usage{Used: rng.Uint64N(40 << 20)}}
+		s.Waiting = uint64(i%2) * rng.Uint64N(20<<20)
+		run.Spaces = append(run.Spaces, s)
+		run.Failures = append(run.Failures, metrics.Failure{At: s.At, Heap: "dram", Cause: []allocator.Cause{allocator.Bounce, allocator.IOVA}[i%2]})
+	}
 	for i := range 50 {
 		part := func() uint64 { return rng.Uint64N(1 << 28) }
 		run.Memory = append(run.Memory, metrics.MemorySample{
@@ -207,9 +218,11 @@ func largestValues() metrics.Run {
 	topFailures[allocator.WindowFull] = top
 	return metrics.Run{
 		Summary: metrics.Summary{Duration: math.MaxInt64,
+			Spaces:  []metrics.SpaceTotals{{Name: "s", Kind: sim.IOVASpace, Capacity: top, PeakUsed: top, PeakWaiting: top, PeakBusy: top}},
 			Clients: []metrics.ClientTotals{{Name: "c", Heap: "h", Requests: top, Failures: top, Causes: map[string]uint64{"window": top}}},
 			Heaps: []metrics.HeapTotals{{Name: "h", Causes: map[string]uint64{"window": top}, Capacity: top, MeanReserved: top, PeakReserved: top, HighWater: top,
 				Internal: metrics.Internal{Allocator: top}, MeanLargestFreeIndex: 1, WorstLargestFreeIndex: 1}}},
+		Spaces:   []metrics.SpaceSample{{Peak: top, Usage: dmamap.Usage{Used: top, Waiting: top}}, {At: math.MaxInt64, Usage: dmamap.Usage{Used: top}}},
 		Samples:  []metrics.Sample{{Reserved: top, Peak: top}, {At: math.MaxInt64, Free: top, Largest: 1, Failures: topFailures}},
 		Failures: []metrics.Failure{{At: math.MaxInt64, Heap: "h", Cause: allocator.WindowFull}},
 		Maps: []metrics.Map{{Hull: mem.Everywhere, Arena: mem.NewRangeSet(mem.Everywhere), Rows: 1,

@@ -151,7 +151,7 @@ func FirstFailure(r *result.Result) string {
 		return "no request failed"
 	}
 	size := f.Size.Short()
-	if reserve := f.Reserve.Short(); f.Reserve > f.Size && reserve != size {
+	if reserve := f.Reserve.Short(); f.Reserve > f.Size && reserve != size && f.Cause != allocator.Bounce {
 		size += " (" + reserve + " with padding and rounding)"
 	}
 	cause := f.Cause.String()
@@ -211,11 +211,12 @@ func circumstances(f *metrics.Failure) string {
 	case allocator.Policy:
 		return free + ", but the allocator did not look where a legal place was (" + largest + ")"
 	case allocator.Unreachable:
+		if f.Free == 0 { // at map, where nobody looks what would have been in reach
+			return "it lies where its device cannot reach"
+		}
 		return "it was placed where its devices cannot reach; " + free + " (" + largest + ")"
-	case allocator.IOVA:
-		return "its device had no room for it in IOVA space"
-	case allocator.Bounce:
-		return "no bounce buffer was large enough"
+	case allocator.IOVA, allocator.Bounce:
+		return noRoom(f)
 	}
 	return free + " (" + largest + ")"
 }

@@ -44,8 +44,8 @@ func TestFirstFailure(t *testing.T) {
 		{allocator.Limit, nil, "3.1MiB; a limit would have been passed, though 412MiB were free (cause: limit)"},
 		{allocator.Busy, nil, "3.1MiB; the pages in its place could not be moved then (cause: busy)"},
 		{allocator.Pinned, nil, "3.1MiB; the pages in its place can never be moved (cause: pinned)"},
-		{allocator.IOVA, nil, "3.1MiB; its device had no room for it in IOVA space (cause: iova)"},
-		{allocator.Bounce, nil, "3.1MiB; no bounce buffer was large enough (cause: bounce)"},
+		{allocator.IOVA, nil, "3.1MiB; of its device's addresses 412MiB were free, in runs of at most 1.2MiB (cause: iova)"},
+		{allocator.Bounce, nil, "3.1MiB; a piece of it, 3.1MiB, is longer than the 256KiB that can be bounced, though 412MiB of bounce buffers were free (cause: bounce)"},
 	} {
 		f := base
 		f.Cause = test.cause

@@ -9,6 +9,7 @@
 //	failures.csv    the first failures of each variant, in order
 //	map.csv         who holds the memory: one row per variant, heap and instant
 //	memory.csv      what RAM holds, where page frames are simulated: one row per variant and instant
+//	spaces.csv      bounce buffers and address spaces of IOMMU groups: one row per variant, instant and space
 //	incidents.csv   the first incidents of each variant: scribbles, stale reads, kills, leaks and the like
 //	figures/        what the caller draws
 //	host.json       facts about the machine and the time of the run
@@ -22,8 +23,13 @@
 // simulation, exact to the nanosecond; _bytes is bytes; _share is a share of
 // one. A column without one is a name or a count. The columns are those of
 // [dmasim/sim/metrics.Sample], [dmasim/sim/metrics.ReachSample],
-// [dmasim/sim/metrics.Failure], [dmasim/sim/metrics.MemorySample] and
-// [dmasim/sim.IncidentReport].
+// [dmasim/sim/metrics.Failure], [dmasim/sim/metrics.MemorySample],
+// [dmasim/sim/metrics.SpaceSample] and [dmasim/sim.IncidentReport].
+//
+// Of a map that failed for want of bounce buffers or of I/O virtual addresses,
+// failures.csv has the figures of these: reserve_bytes is the piece, or the range of
+// addresses, that found no room, and waiting_bytes what was given back and waits for a
+// flush. A slot of bounce buffers is 2048 bytes.
 //
 // In map.csv the column cells is the heap's memory from the lowest to the
 // highest address, as runs of equal rows separated by spaces. A run is a number

@@ -35,6 +35,9 @@ func Read(dir string) (*Result, error) {
 	if r.Manifest.Format != Format {
 		return nil, fmt.Errorf("result %s is in format %d, this program reads format %d", dir, r.Manifest.Format, Format)
 	}
+	if r.Manifest.Content != "" {
+		return nil, fmt.Errorf("%s holds a %s, not a run: %w", dir, r.Manifest.Content, ErrNotResult)
+	}
 	if err := r.read(dir); err != nil {
 		return nil, fmt.Errorf("result %s: %w", dir, err)
 	}
@@ -44,7 +47,7 @@ func Read(dir string) (*Result, error) {
 // read verifies every file that the manifest names and fills in r.
 func (r *Result) read(dir string) error {
 	contents := map[string][]byte{"scenario.yaml": nil, "summary.json": nil, "samples.csv": nil,
-		"reaches.csv": nil, "failures.csv": nil, "map.csv": nil, "memory.csv": nil, "incidents.csv": nil}
+		"reaches.csv": nil, "failures.csv": nil, "map.csv": nil, "memory.csv": nil, "spaces.csv": nil, "incidents.csv": nil}
 	for _, name := range slices.Sorted(maps.Keys(contents)) {
 		if r.Manifest.Files[name] == "" {
 			return damaged(name, errors.New("the manifest does not name it"))
@@ -78,6 +81,7 @@ func (r *Result) read(dir string) error {
 		{"failures.csv", tables.failures},
 		{"map.csv", tables.maps},
 		{"memory.csv", tables.memory},
+		{"spaces.csv", tables.spaces},
 		{"incidents.csv", tables.incidents},
 	} {
 		if err := table.read(contents[table.name]); err != nil {

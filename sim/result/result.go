@@ -15,7 +15,7 @@ import (
 // the layout that this program writes and reads.
 const (
 	Kind   = "dmasim-result"
-	Format = 2
+	Format = 3
 )
 
 // ErrNotResult says that a path is something else than a dmasim result.
@@ -47,6 +47,7 @@ type Manifest struct {
 	Go       string            `json:"go_version"`
 	OS       string            `json:"goos"`
 	Arch     string            `json:"goarch"`
+	Content  string            `json:"content,omitempty"` // "comparison"; "" is a run's
 	Scenario string            `json:"scenario"`
 	Seed     uint64            `json:"seed"`
 	Files    map[string]string `json:"files"` // path → SHA-256 in hexadecimal; filled in by Write

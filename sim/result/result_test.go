@@ -25,6 +25,7 @@ import (
 	"dmasim/allocator"
 	"dmasim/mem"
 	"dmasim/sim"
+	"dmasim/sim/dmamap"
 	"dmasim/sim/metrics"
 	"dmasim/sim/result"
 )
@@ -55,7 +56,7 @@ func sample() *result.Result {
 			{Heap: 1, At: 1500*time.Millisecond + 1},
 		},
 		Failures: []metrics.Failure{{At: time.Second, Op: 17, Client: "cedar", Heap: "dram", Size: 3 * mem.MiB, Reserve: 4 * mem.MiB,
-			Cause: allocator.WindowFull, Free: mem.GiB, InReach: 5, Largest: 6, Polluted: 7}},
+			Cause: allocator.WindowFull, Free: mem.GiB, InReach: 5, Largest: 6, Polluted: 7, Waiting: 8}},
 		Maps: []metrics.Map{{
 			Heap: 0, Hull: mem.Range{Lo: 0x40000000, Hi: 0x80000000},
 			Arena:   mem.NewRangeSet(mem.Range{Lo: 0x40000000, Hi: 0x50000000}, mem.Range{Lo: 0x60000000, Hi: 0x80000000}),
@@ -74,6 +75,13 @@ func sample() *result.Result {
 	run.Memory = []metrics.MemorySample{
 		{Kernel: 1, DMABuf: 2, Anonymous: 3, PageCache: 4, Cached: 5, Free: 6, FreeCMA: 7, Swapped: 8, Unusable: 0.5},
 		{At: time.Second + 1},
+	}
+	run.Summary.Spaces = []metrics.SpaceTotals{
+		{Name: "swiotlb", Kind: sim.DefaultPool, Capacity: 64 * mem.MiB, PeakUsed: 5}, {Name: "smmu", Kind: sim.IOVASpace, Capacity: mem.GiB, PeakUsed: 5, PeakWaiting: 6, PeakBusy: 7},
+	}
+	run.Spaces = []metrics.SpaceSample{
+		{Space: 1, Peak: 6, Usage: dmamap.Usage{Capacity: 1 << 30, Used: 1, Waiting: 2, Cached: 3, Free: 4, Largest: 5, Mappings: 7}},
+		{Space: 0, At: time.Second + 1, Usage: dmamap.Usage{Capacity: 64 << 20}},
 	}
 	run.Incidents = []metrics.Incident{
 		{At: time.Second, Kind: sim.Scribble, Actor: "vpu", Buffer: 17, Victim: `odd, "name"`, Range: mem.Range{Lo: 0x40000000, Hi: 0x40001000}, Detail: "words, and more"},
@@ -142,8 +150,8 @@ func TestReadReturnsWhatWasWritten(t *testing.T) {
 	if diff := cmp.Diff(want, got, cmpopts.EquateEmpty()); diff != "" {
 		t.Errorf("-written +read:\n%s", diff)
 	}
-	if n := len(got.Manifest.Files); n != 9 {
-		t.Errorf("%d files in the manifest, want 9: %v", n, got.Manifest.Files)
+	if n := len(got.Manifest.Files); n != 10 {
+		t.Errorf("%d files in the manifest, want 10: %v", n, got.Manifest.Files)
 	}
 }
 
@@ -194,7 +202,7 @@ func TestManifestHashesEveryFileButHost(t *testing.T) {
 	if err := json.Unmarshal([]byte(files["manifest.json"]), &m); err != nil {
 		t.Fatal(err)
 	}
-	if m.Kind != "dmasim-result" || m.Format != 2 || m.Seed != 1<<64-1 {
+	if m.Kind != "dmasim-result" || m.Format != result.Format || m.Seed != 1<<64-1 {
 		t.Errorf("manifest %+v", m)
 	}
 	for name, content := range files {
@@ -245,8 +253,12 @@ low,dram,0,net,18446744073709551615,0,0,0
 low,dram,1.500000001,vpu,0,0,0,0
 low,dram,1.500000001,net,0,0,0,0
 `,
-		"failures.csv": `variant,time_s,op,client,heap,size_bytes,reserve_bytes,cause,free_bytes,free_in_reach_bytes,largest_run_in_reach_bytes,polluted_bytes
-low,1,17,cedar,dram,3145728,4194304,window,1073741824,5,6,7
+		"failures.csv": `variant,time_s,op,client,heap,size_bytes,reserve_bytes,cause,free_bytes,free_in_reach_bytes,largest_run_in_reach_bytes,polluted_bytes,waiting_bytes
+low,1,17,cedar,dram,3145728,4194304,window,1073741824,5,6,7,8
+`,
+		"spaces.csv": `variant,time_s,space,used_bytes,peak_used_bytes,waiting_bytes,cached_bytes,free_bytes,largest_free_bytes,mappings
+low,0,smmu,1,6,2,3,4,5,7
+low,1.000000001,swiotlb,0,0,0,0,0,0,0
 `,
 		"map.csv": `variant,heap,time_s,cells
 low,dram,0,2*. 0b255 1a3
@@ -445,8 +457,8 @@ func TestReadSaysWhatIsDamaged(t *testing.T) {
 			editManifest(t, dir, func(m map[string]any) { m["files"].(map[string]any)["../x"] = "00" })
 		}, result.ErrDamaged, "../x: not a name of a file below the result"},
 		"another format": {func(t *testing.T, dir string) {
-			editManifest(t, dir, func(m map[string]any) { m["format"] = 3 })
-		}, nil, "is in format 3, this program reads format 2"},
+			editManifest(t, dir, func(m map[string]any) { m["format"] = 4 })
+		}, nil, "is in format 4, this program reads format 3"},
 		"bad number":      {forge("samples.csv", "4096", "4k"), result.ErrDamaged, `samples.csv: line 2: reserved_bytes is "4k"`},
 		"bad time":        {forge("samples.csv", "1.500000001", "1.5s"), result.ErrDamaged, `samples.csv: line 4: time_s is "1.5s"`},
 		"missing column":  {forge("samples.csv", ",failed_bounce", ""), result.ErrDamaged, "samples.csv: record on line 1: wrong number of fields"},
@@ -456,6 +468,8 @@ func TestReadSaysWhatIsDamaged(t *testing.T) {
 		"device order":    {forge("reaches.csv", "vpu", "gpu"), result.ErrDamaged, "reaches.csv: line 2: heap, instant and device are not those"},
 		"fewer reaches":   {forge("reaches.csv", "low,dram,1.500000001,net,0,0,0,0\n", ""), result.ErrDamaged, "reaches.csv: variant \"low\": no rows for the devices at 1.500000001s"},
 		"more reaches":    {forge("reaches.csv", "net,0,0,0,0\n", "net,0,0,0,0\nlow,dram,2,vpu,0,0,0,0\n"), result.ErrDamaged, "reaches.csv: line 6: more rows than samples.csv has"},
+		"unknown space":   {forge("spaces.csv", ",smmu,", ",mmu,"), result.ErrDamaged, "spaces.csv: line 2: space is \"mmu\""},
+		"two spaces":      {forge("summary.json", `"name": "smmu"`, `"name": "swiotlb"`), result.ErrDamaged, "two spaces are named"},
 		"few cells":       {forge("map.csv", "2*. ", ". "), result.ErrDamaged, "map.csv: line 2: cells: 3 rows, want 4"},
 		"many cells":      {forge("map.csv", "2*. ", "2000000000*. "), result.ErrDamaged, "map.csv: line 2: cells: more rows than the map's 4"},
 		"cell of nobody":  {forge("map.csv", "1a3", "2a3"), result.ErrDamaged, `map.csv: line 2: cells "2a3": no such client`},

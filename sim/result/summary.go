@@ -126,6 +126,18 @@ func checkRun(run *metrics.Run) error {
 			return fmt.Errorf("sample %d: %d devices, the summary of heap %q has %d", i, len(s.Reaches), heaps[s.Heap].Name, len(heaps[s.Heap].Reaches))
 		}
 	}
+	named := make(map[string]bool)
+	for _, s := range run.Summary.Spaces {
+		if named[s.Name] {
+			return fmt.Errorf("two spaces are named %q", s.Name)
+		}
+		named[s.Name] = true
+	}
+	for i, s := range run.Spaces {
+		if s.Space < 0 || s.Space >= len(run.Summary.Spaces) {
+			return fmt.Errorf("sample %d: space %d of %d", i, s.Space, len(run.Summary.Spaces))
+		}
+	}
 	mapped := make(map[int]bool)
 	for i, m := range run.Maps {
 		switch {

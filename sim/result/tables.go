@@ -22,10 +22,12 @@ var (
 	reachColumns = []string{"variant", "heap", "time_s", "device", "free_bytes", "largest_free_bytes",
 		"polluted_bytes", "unusable_share"}
 	failureColumns = []string{"variant", "time_s", "op", "client", "heap", "size_bytes", "reserve_bytes", "cause",
-		"free_bytes", "free_in_reach_bytes", "largest_run_in_reach_bytes", "polluted_bytes"}
+		"free_bytes", "free_in_reach_bytes", "largest_run_in_reach_bytes", "polluted_bytes", "waiting_bytes"}
 	mapColumns    = []string{"variant", "heap", "time_s", "cells"}
 	memoryColumns = []string{"variant", "time_s", "kernel_bytes", "dmabuf_bytes", "anonymous_bytes", "page_cache_bytes",
 		"cached_bytes", "free_bytes", "free_cma_bytes", "swapped_bytes", "unusable_share"}
+	spaceColumns = []string{"variant", "time_s", "space", "used_bytes", "peak_used_bytes", "waiting_bytes", "cached_bytes",
+		"free_bytes", "largest_free_bytes", "mappings"}
 	incidentColumns = []string{"variant", "time_s", "kind", "actor", "buffer", "victim", "lo", "hi", "detail"}
 )
 
@@ -92,7 +94,7 @@ func writeFailures(w io.Writer, variants []Variant) error {
 		for _, v := range variants {
 			for _, f := range v.Run.Failures {
 				emit(v.Name, seconds(f.At), number(f.Op), f.Client, f.Heap, number(f.Size), number(f.Reserve),
-					f.Cause.String(), number(f.Free), number(f.InReach), number(f.Largest), number(f.Polluted))
+					f.Cause.String(), number(f.Free), number(f.InReach), number(f.Largest), number(f.Polluted), number(f.Waiting))
 			}
 		}
 	})
@@ -116,6 +118,17 @@ func writeMemory(w io.Writer, variants []Variant) error {
 			for _, s := range v.Run.Memory {
 				emit(v.Name, seconds(s.At), number(s.Kernel), number(s.DMABuf), number(s.Anonymous), number(s.PageCache),
 					number(s.Cached), number(s.Free), number(s.FreeCMA), number(s.Swapped), share(s.Unusable))
+			}
+		}
+	})
+}
+
+func writeSpaces(w io.Writer, variants []Variant) error {
+	return writeTable(w, spaceColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, s := range v.Run.Spaces {
+				emit(v.Name, seconds(s.At), v.Run.Summary.Spaces[s.Space].Name, number(s.Used), number(s.Peak), number(s.Waiting),
+					number(s.Cached), number(s.Free), number(s.Largest), strconv.Itoa(s.Mappings))
 			}
 		}
 	})
@@ -212,7 +225,7 @@ func (t *tableReader) failures(data []byte) error {
 			r.err = err
 		}
 		f.Free, f.InReach = mem.Size(r.number()), mem.Size(r.number())
-		f.Largest, f.Polluted = mem.Size(r.number()), mem.Size(r.number())
+		f.Largest, f.Polluted, f.Waiting = mem.Size(r.number()), mem.Size(r.number()), mem.Size(r.number())
 		run.Failures = append(run.Failures, f)
 	})
 }
@@ -242,6 +255,18 @@ func (t *tableReader) memory(data []byte) error {
 		}
 		if r.err == nil {
 			run.Memory = append(run.Memory, s)
+		}
+	})
+}
+
+func (t *tableReader) spaces(data []byte) error {
+	return t.each(data, spaceColumns, func(run *metrics.Run, _ map[string]int, r *row) {
+		s := metrics.SpaceSample{At: r.seconds(), Space: r.space(run)}
+		s.Used, s.Peak, s.Waiting, s.Cached = r.number(), r.number(), r.number(), r.number()
+		s.Free, s.Largest, s.Mappings = r.number(), r.number(), r.count()
+		if r.err == nil {
+			s.Capacity = uint64(run.Summary.Spaces[s.Space].Capacity)
+			run.Spaces = append(run.Spaces, s)
 		}
 	})
 }
@@ -344,6 +369,16 @@ func (r *row) heap(heaps map[string]int) int {
 		i, ok := heaps[s]
 		if !ok {
 			return 0, fmt.Errorf("unknown heap")
+		}
+		return i, nil
+	})
+}
+
+func (r *row) space(run *metrics.Run) int {
+	return parse(r, func(s string) (int, error) {
+		i := slices.IndexFunc(run.Summary.Spaces, func(t metrics.SpaceTotals) bool { return t.Name == s })
+		if i < 0 {
+			return 0, fmt.Errorf("unknown space")
 		}
 		return i, nil
 	})

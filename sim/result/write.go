@@ -63,10 +63,16 @@ func CheckTarget(dir string) error {
 // Write writes r and extra to dir, which must satisfy [CheckTarget]: whole or
 // not at all, as the package's documentation says. It fills in the manifest's
 // Files. It stops with ctx's error where ctx ends.
-func Write(ctx context.Context, dir string, r *Result, extra ...File) (err error) {
+func Write(ctx context.Context, dir string, r *Result, extra ...File) error {
 	if err := r.Check(); err != nil {
 		return fmt.Errorf("result %s: %w", dir, err)
 	}
+	return WriteFiles(ctx, dir, &r.Manifest, r.Host, append(r.files(), extra...))
+}
+
+// WriteFiles writes a result of other content than a Result's in the same way:
+// the files, the manifest, whose Files it fills in, and the facts about the host.
+func WriteFiles(ctx context.Context, dir string, m *Manifest, host Host, files []File) error {
 	target, err := resolve(dir)
 	if err != nil {
 		return err
@@ -83,7 +89,7 @@ func Write(ctx context.Context, dir string, r *Result, extra ...File) (err error
 		return fmt.Errorf("result %s: %w", dir, err)
 	}
 	fresh, old := filepath.Join(staging, "new"), filepath.Join(staging, "old")
-	if err := fill(ctx, fresh, r, extra); err != nil {
+	if err := fill(ctx, fresh, m, host, files); err != nil {
 		os.RemoveAll(staging)
 		return fmt.Errorf("result %s: %w", dir, err)
 	}
@@ -173,12 +179,9 @@ func swap(target, fresh, old string) error {
 	return err
 }
 
-// fill writes the result into the new directory dir.
-func fill(ctx context.Context, dir string, r *Result, extra []File) error {
-	if err := os.Mkdir(dir, 0o777); err != nil {
-		return err
-	}
-	files := []File{
+// files are those that hold a Result.
+func (r *Result) files() []File {
+	return []File{
 		{"scenario.yaml", func(w io.Writer) error { _, err := w.Write(r.Scenario); return err }},
 		{"summary.json", func(w io.Writer) error { return writeSummary(w, r.Variants) }},
 		{"samples.csv", func(w io.Writer) error { return writeSamples(w, r.Variants) }},
@@ -186,11 +189,19 @@ func fill(ctx context.Context, dir string, r *Result, extra []File) error {
 		{"failures.csv", func(w io.Writer) error { return writeFailures(w, r.Variants) }},
 		{"map.csv", func(w io.Writer) error { return writeMaps(w, r.Variants) }},
 		{"memory.csv", func(w io.Writer) error { return writeMemory(w, r.Variants) }},
+		{"spaces.csv", func(w io.Writer) error { return writeSpaces(w, r.Variants) }},
 		{"incidents.csv", func(w io.Writer) error { return writeIncidents(w, r.Variants) }},
 	}
-	hashes := make(map[string]string, len(files)+len(extra))
+}
+
+// fill writes files, the host and the manifest into the new directory dir.
+func fill(ctx context.Context, dir string, m *Manifest, host Host, files []File) error {
+	if err := os.Mkdir(dir, 0o777); err != nil {
+		return err
+	}
+	hashes := make(map[string]string, len(files))
 	directories := map[string]bool{dir: true}
-	for _, f := range append(files, extra...) {
+	for _, f := range files {
 		local, err := filepath.Localize(f.Name)
 		if err != nil || f.Name == manifestName || f.Name == hostName || hashes[f.Name] != "" {
 			return fmt.Errorf("file %q: not a name for a file of a result, or taken", f.Name)
@@ -206,12 +217,12 @@ func fill(ctx context.Context, dir string, r *Result, extra []File) error {
 			return fmt.Errorf("write %s: %w", f.Name, err)
 		}
 	}
-	manifest := r.Manifest
+	manifest := *m
 	manifest.Kind, manifest.Format, manifest.Files = Kind, Format, hashes
 	for _, f := range []struct {
 		name string
 		v    any
-	}{{hostName, r.Host}, {manifestName, manifest}} {
+	}{{hostName, host}, {manifestName, manifest}} {
 		if _, err := writeFile(ctx, filepath.Join(dir, f.name), func(w io.Writer) error { return writeJSON(w, f.v) }); err != nil {
 			return fmt.Errorf("write %s: %w", f.name, err)
 		}
@@ -221,7 +232,7 @@ func fill(ctx context.Context, dir string, r *Result, extra []File) error {
 			return err
 		}
 	}
-	r.Manifest = manifest
+	*m = manifest
 	return nil
 }
 

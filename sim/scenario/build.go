@@ -2,19 +2,27 @@ package scenario
 
 import (
 	"fmt"
+	"path/filepath"
 	"slices"
 
+	"dmasim/devices/machine"
 	"dmasim/sim"
 	"dmasim/workloads"
 )
 
 // Build returns the simulation's configuration with fresh sources, which serve
 // one run. The seed is Spec.Seed, or another one for a replication. The error
-// is about what lies outside the scenario: a trace that cannot be read. Placement
-// traces are read while the simulation runs, which closes their files at the end.
+// is about what lies outside the scenario: a trace that cannot be read. All but
+// static problems are read while the simulation runs, which closes their files at
+// the end.
 func (v *Variant) Build(seed uint64) (sim.Config, error) {
 	cfg := v.config
 	cfg.Inputs = slices.Clone(cfg.Inputs)
+	if cfg.Machine != nil {
+		machine := *cfg.Machine
+		machine.Seed = seed
+		cfg.Machine = &machine
+	}
 	for i := range v.Spec.Workloads {
 		w := &v.Spec.Workloads[i]
 		source, err := v.source(i, seed)
@@ -26,13 +34,24 @@ func (v *Variant) Build(seed uint64) (sim.Config, error) {
 	return cfg, nil
 }
 
+// Clients is the number of the configuration's clients.
+func (v *Variant) Clients() int { return len(v.config.Clients) }
+
+// Random reports whether a run depends on its seed: on arrivals that are drawn, or
+// on a state of memory that is.
+func (v *Variant) Random() bool {
+	m := v.Spec.Machine
+	return m != nil && (m.Aged != nil || m.Proc != "") ||
+		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil })
+}
+
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	w := &v.Spec.Workloads[workload]
-	if w.Trace != nil && w.Trace.Format == Placements {
-		return w.Trace.stream()
+	if w.Trace != nil && v.traces[workload] != nil {
+		return v.traces[workload].Replay(w.Trace.options())
 	}
 	if w.Trace != nil {
-		return v.traces[workload].Replay(w.Trace.options())
+		return w.Trace.source()
 	}
 	return workloads.NewChurn(w.churnConfig(seed))
 }
@@ -47,4 +66,21 @@ func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
 		})
 	}
 	return config
+}
+
+// Files are the files that the variant's runs depend on beside the scenario's own:
+// traces, and what is known of a machine.
+func (v *Variant) Files() []string {
+	var files []string
+	for i := range v.Spec.Workloads {
+		if t := v.Spec.Workloads[i].Trace; t != nil {
+			files = append(files, t.File)
+		}
+	}
+	if m := v.Spec.Machine; m != nil && m.Proc != "" {
+		for _, name := range machine.Files {
+			files = append(files, filepath.Join(m.Proc, name))
+		}
+	}
+	return files
 }

@@ -3,6 +3,7 @@ package scenario
 import (
 	"cmp"
 	"errors"
+	"fmt"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -26,6 +27,7 @@ func (s *Spec) complete(dir string) {
 	if s.Machine != nil && s.Machine.Proc != "" && !filepath.IsAbs(s.Machine.Proc) {
 		s.Machine.Proc = filepath.Join(dir, s.Machine.Proc)
 	}
+	s.completeTranslation()
 	for i := range s.Heaps {
 		h := &s.Heaps[i]
 		if len(h.Arena) == 0 && h.Kind == Carveout && s.Machine == nil {
@@ -87,6 +89,7 @@ type checker struct {
 	root   *yaml.Node
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
+	routed map[int]bool           // devices that are in an IOMMU group or have a pool of their own
 }
 
 func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
@@ -107,8 +110,14 @@ func (c *checker) check() sim.Config {
 		c.failAt(`missing key "memory"`)
 	}
 	c.machine(&cfg, memory)
+	c.bounce(&cfg, memory)
 	c.heaps(&cfg, memory)
 	c.devices(&cfg)
+	mistakes := c.Mistakes()
+	c.iommus(&cfg)
+	if c.Mistakes() == mistakes { // else rules may be taken to be about memory that are not
+		c.compile(&cfg)
+	}
 	if c.Mistakes() == 0 {
 		c.workloads(&cfg)
 		c.processes(&cfg)
@@ -270,29 +279,26 @@ func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
 }
 
 // trace reads the recorded file of workload i, or the head of one that is read
-// as it is played.
+// as it is played. Its format is no longer open then.
 func (c *checker) trace(i int, t *Trace, place *yaml.Node) {
-	if t.Format == Placements {
-		if t.Order != TraceOrder(trace.FileOrder) {
-			c.Fail(strictyaml.At(place, "order"), "a placement trace has its order")
-		}
-		stream, err := t.stream()
-		if err != nil {
-			c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error()))
-			return
-		}
-		stream.file.Close()
-		return
-	}
-	problem, err := t.read()
+	fail := func(err error) { c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error())) }
+	r, err := t.open()
 	if err != nil {
-		c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(err.Error()))
+		fail(err)
 		return
 	}
-	if _, err := problem.Replay(t.options()); err != nil {
-		c.Fail(strictyaml.At(place, "file"), strictyaml.Clip(t.File+": "+err.Error()))
+	r.Close()
+	t.Format = TraceFormat(r.Format())
+	if r.Format() == trace.MiniMalloc {
+		c.traces[i] = r.Problem()
+	} else if t.Order != TraceOrder(trace.FileOrder) {
+		c.Fail(strictyaml.At(place, "order"), fmt.Sprintf("a %s trace has its order", t.Format))
 	}
-	c.traces[i] = problem
+	if t.Strict {
+		if err := t.complain(); err != nil {
+			fail(err)
+		}
+	}
 }
 
 func (c *checker) client(cfg *sim.Config, client Client, heap int, place, transfersAt *yaml.Node) sim.Client {

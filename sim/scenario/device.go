@@ -44,16 +44,35 @@ func (v *Device) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
 func (c *checker) devices(cfg *sim.Config) {
 	checkNames(c.Decoder, c.root, "devices", len(c.spec.Devices))
 	for i := range c.spec.Devices {
-		device := &c.spec.Devices[i].Device
-		if _, _, err := device.Compile(); err != nil {
-			place := strictyaml.At(c.root, "devices", i)
-			var mistake *devices.FieldError
-			if errors.As(err, &mistake) {
-				place = strictyaml.At(place, mistake.Field, mistake.Index)
-			}
-			c.Fail(place, strictyaml.Clip(err.Error()))
+		cfg.Devices = append(cfg.Devices, c.spec.Devices[i].Resolved())
+	}
+}
+
+// compile compiles what devices demand: of memory, and behind an IOMMU of the addresses
+// that they emit.
+func (c *checker) compile(cfg *sim.Config) {
+	try := func(number int, d *devices.Device) {
+		_, _, err := d.Compile()
+		if err == nil {
+			return
 		}
-		cfg.Devices = append(cfg.Devices, *device)
+		place := strictyaml.At(c.root, "devices", number)
+		var mistake *devices.FieldError
+		if errors.As(err, &mistake) {
+			place = strictyaml.At(place, mistake.Field, mistake.Index)
+		}
+		c.Fail(place, strictyaml.Clip(err.Error()))
+	}
+	for i := range cfg.Devices {
+		try(i, &cfg.Devices[i])
+	}
+	for i := range cfg.IOMMUs {
+		for _, m := range cfg.IOMMUs[i].Masters {
+			if m.Emitted.Beyond == devices.Truncate {
+				m.Emitted.Beyond = ""
+			}
+			try(m.Device, &m.Emitted)
+		}
 	}
 }
 

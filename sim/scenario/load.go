@@ -121,26 +121,76 @@ func (v *Variant) With(path, text string) (Variant, error) {
 	if err != nil {
 		return Variant{}, err
 	}
-	root, err := override(setting, v.root, path, &yaml.Node{}, unplaced(value))
-	if err != nil {
-		return Variant{}, err
+	changed, err := v.WithAll([]Setting{{path, value}})
+	var wrong *SettingError
+	if errors.As(err, &wrong) {
+		wrong.Err.File = setting
+		return Variant{}, wrong.Err
 	}
-	changed, err := newVariant(v.file, root)
-	var mistake *Error
-	if errors.As(err, &mistake) && mistake.Line == 0 {
-		mistake.File = setting
-	}
-	changed.Name, changed.Description = v.Name, v.Description
 	return changed, err
 }
 
-// unplaced takes the positions off a tree that is not from the scenario file.
-func unplaced(n *yaml.Node) *yaml.Node {
-	n.Line, n.Column = 0, 0
-	for _, c := range n.Content {
-		unplaced(c)
+// Setting is a value for what a path leads to.
+type Setting struct {
+	Path  string
+	Value *yaml.Node
+}
+
+// SettingError is a mistake in one of the settings of [Variant.WithAll].
+type SettingError struct {
+	Index  int
+	InPath bool   // the path is wrong, not the value
+	Err    *Error // without a place
+}
+
+func (e *SettingError) Error() string { return e.Err.Error() }
+
+// Unwrap returns the mistake.
+func (e *SettingError) Unwrap() error { return e.Err }
+
+// WithAll returns the variant with values set, one after the other, and checks it
+// when all are. The error is a [*SettingError] where one of them is to blame, and
+// else an [*Error].
+func (v *Variant) WithAll(settings []Setting) (Variant, error) {
+	root := v.root
+	for i, s := range settings {
+		// What is not in the file has lines below 0, in order, so that the first mistake
+		// is that of the first wrong setting.
+		mark := i - len(settings)
+		var err error
+		if root, err = override(v.file, root, s.Path, &yaml.Node{Line: mark, Column: pathColumn}, placed(s.Value, mark)); err != nil {
+			return Variant{}, blameSetting(err, len(settings))
+		}
 	}
-	return n
+	changed, err := newVariant(v.file, root)
+	changed.Name, changed.Description = v.Name, v.Description
+	return changed, blameSetting(err, len(settings))
+}
+
+// pathColumn marks the path of a setting, where its value is at column 0.
+const pathColumn = 1
+
+// blameSetting makes a mistake at the mark of one of so many settings one of that
+// setting.
+func blameSetting(err error, settings int) error {
+	var mistake *Error
+	if !errors.As(err, &mistake) || mistake.Line >= 0 {
+		return err
+	}
+	wrong := &SettingError{Index: mistake.Line + settings, InPath: mistake.Column == pathColumn, Err: mistake}
+	mistake.Line, mistake.Column = 0, 0
+	return wrong
+}
+
+// placed returns a copy of a tree, all at one line.
+func placed(n *yaml.Node, line int) *yaml.Node {
+	moved := *n
+	moved.Line, moved.Column = line, 0
+	moved.Content = make([]*yaml.Node, len(n.Content))
+	for i, c := range n.Content {
+		moved.Content[i] = placed(c, line)
+	}
+	return &moved
 }
 
 func (v *Variant) override(o Override) (Variant, error) {

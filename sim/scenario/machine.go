@@ -27,8 +27,12 @@ type Machine struct {
 	Swap mem.Size `yaml:"swap,omitempty"`
 	// Free memory below which only urgent requests are served (vm.min_free_kbytes). By default what Linux derives from the size of memory.
 	MinFree mem.Size `yaml:"min_free,omitempty" jsonschema:"exclusiveMinimum=0"`
+	// Bounce buffers. Without them, a buffer that a device cannot reach cannot be mapped.
+	Swiotlb *Swiotlb `yaml:"swiotlb,omitempty"`
 	// Areas of the contiguous memory allocator. Their free pages are lent to movable memory. The first is the kernel's default area, whose heap has its name: reserved where the command line makes it, or that of its node in the device tree, such as default-pool.
 	CMA []CMAArea `yaml:"cma,omitempty"`
+	// Memory that firmware or drivers keep from the page allocator for good. Zones end where they would without it.
+	Reserved []Reservation `yaml:"reserved,omitempty"`
 	// Memory that the kernel itself uses and cannot give back: its tables, slabs, firmware.
 	KernelMemory mem.Size `yaml:"kernel_memory,omitempty"`
 	// Contents of files that were read, kept as long as nobody needs the memory.
@@ -43,6 +47,13 @@ type Machine struct {
 type CMAArea struct {
 	// Name, unique among the areas. The heap of the default area is named after it.
 	Name  string `yaml:"name"`
+	Range `yaml:",inline"`
+}
+
+// Reservation is memory that somebody keeps.
+type Reservation struct {
+	// Who keeps it, such as the name of its node in the device tree.
+	Name  string `yaml:"name,omitempty"`
 	Range `yaml:",inline"`
 }
 

@@ -27,6 +27,8 @@ func probed(t *testing.T) *probe.Report {
 		},
 		CMA:         []probe.CMAArea{{Name: "linux,cma", Base: 0x20000000, Size: 16 * mem.MiB}, {Name: "hidden"}},
 		Descriptors: &probe.Descriptors{Soft: 1024, Hard: 1 << 20},
+		Bounce:      &probe.Bounce{Size: 64 * mem.MiB},
+		IOMMU:       []probe.Group{{ID: 1}},
 		Proc:        probe.Proc{},
 	}
 	for _, name := range []string{"meminfo", "zoneinfo", "buddyinfo", "pagetypeinfo", "iomem"} {
@@ -51,7 +53,7 @@ func load(t *testing.T, r *probe.Report) (scenario.Spec, string, sim.Config) {
 			t.Fatal(err)
 		}
 	}
-	text, err := scenario.FromProbe(r, "proc")
+	text, err := scenario.FromProbe(r, "proc", nil)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -84,12 +86,16 @@ func TestFromProbe(t *testing.T) {
 	if p := spec.Processes[0]; p.User != 1000 || len(p.Groups) != 2 || p.Descriptors != 1024 {
 		t.Errorf("process %+v", p)
 	}
+	if m.Swiotlb == nil || m.Swiotlb.Slots != 32768 || len(cfg.Bounce) != 1 || cfg.Bounce[0].Place.Hi > 4<<30 {
+		t.Errorf("bounce buffers %+v, %+v", m.Swiotlb, cfg.Bounce)
+	}
 	if cfg.Machine == nil || cfg.Machine.State == nil {
 		t.Error("the copies of /proc are not used")
 	}
 	for _, note := range []string{
 		"# Linux 6.12 is simulated, the latest release that is modelled.\n", "# CMA area hidden is left out: ",
-		"# Heap secure # line is left out: it is not known where its memory comes from.\n",
+		"# Heap secure # line is left out: it is not known where its memory comes from.\n", "# Where the bounce buffers are is not known; ",
+		"# The machine has 1 IOMMU groups; ",
 	} {
 		if !strings.Contains(text, note) {
 			t.Errorf("no note %q in\n%s", note, text)
@@ -106,7 +112,7 @@ func TestFromProbeWithoutHeaps(t *testing.T) {
 			t.Errorf("Linux %q: heaps %+v, machine %+v", release, spec.Heaps, spec.Machine)
 		}
 	}
-	if _, err := scenario.FromProbe(&probe.Report{}, "proc"); err == nil {
+	if _, err := scenario.FromProbe(&probe.Report{}, "proc", nil); err == nil {
 		t.Error("a machine without memory")
 	}
 }

@@ -80,6 +80,7 @@ func (s Spec) node(dir string) (*yaml.Node, error) {
 	}{
 		{"description", &yaml.Node{Kind: yaml.ScalarNode, Style: yaml.DoubleQuotedStyle}},
 		{"devices", flowNode(yaml.SequenceNode)},
+		{"iommu_groups", flowNode(yaml.SequenceNode)},
 		{"workloads", flowNode(yaml.SequenceNode)},
 		{"processes", flowNode(yaml.SequenceNode)},
 	} {

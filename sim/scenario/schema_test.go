@@ -65,6 +65,9 @@ func reflectSchema(t *testing.T) *jsonschema.Schema {
 	s.Definitions["Sizes"] = distributionSchema("Size", "Bytes")
 	s.Definitions["Times"] = distributionSchema("Time", "Duration")
 
+	s.Definitions["Boundary"] = r.Reflect(&devices.Boundary{})
+	s.Definitions["Boundary"].Version = ""
+
 	for _, def := range s.Definitions {
 		refine(def)
 	}
@@ -129,6 +132,10 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: `^[0-9]+\.[0-9]+`}}}
 	case reflect.TypeFor[Mode]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: `^[0-7]{1,4}$`}}}
+	case reflect.TypeFor[devices.Boundaries]():
+		return &jsonschema.Schema{OneOf: []*jsonschema.Schema{
+			reference("Boundary"), {Type: "array", Items: reference("Boundary")},
+		}}
 	case reflect.TypeFor[Settings]():
 		return &jsonschema.Schema{Type: "object"}
 	}

@@ -39,6 +39,8 @@ type Spec struct {
 	Heaps []Heap `yaml:"heaps"`
 	// Devices that reach memory by DMA.
 	Devices []Device `yaml:"devices,omitempty"`
+	// Devices whose addresses an IOMMU translates. Those that are in no group address memory directly.
+	IOMMUGroups []IOMMUGroup `yaml:"iommu_groups,omitempty"`
 	// The work: who asks for which buffers, when, and for how long.
 	Workloads []Workload `yaml:"workloads,omitempty"`
 	// Processes of the machine, with what they do step by step.

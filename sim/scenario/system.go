@@ -55,28 +55,47 @@ func (c *checker) machine(cfg *sim.Config, memory mem.RangeSet) {
 	if m.Proc != "" {
 		return
 	}
-	// Carveouts are not the page allocator's.
-	rest := memory
+	taken := c.reserved(memory)
 	for i := range c.spec.Heaps {
 		for _, r := range c.spec.Heaps[i].Arena {
-			rest = rest.Subtract(mem.NewRangeSet(r.Range()))
+			taken = taken.Union(mem.NewRangeSet(r.Range()))
 		}
 	}
 	zones, err := machine.Zones(machine.Platform{
 		Arch: machine.Arch(m.Arch), Kernel: m.Kernel, PageSize: c.spec.Page, DMALimit: m.DMALimit, LowMemory: m.LowMemory,
-	}, rest)
+	}, memory)
 	if err != nil {
 		c.failAt(strictyaml.Clip(err.Error()), "machine", "arch")
 	}
-	made.Zones = zones
+	// Linux finds the ends of zones first, and then keeps from the page allocator
+	// what is not its.
+	for _, z := range zones {
+		if z.Ranges = z.Ranges.Subtract(taken); len(z.Ranges) > 0 {
+			made.Zones = append(made.Zones, z)
+		}
+	}
+}
+
+// reserved returns the memory that is kept from the page allocator for good.
+func (c *checker) reserved(memory mem.RangeSet) mem.RangeSet {
+	var kept []Range
+	for i, r := range c.spec.Machine.Reserved {
+		kept = append(kept, r.Range)
+		for _, a := range c.spec.Machine.CMA {
+			if a.Range.Range().Overlaps(r.Range.Range()) {
+				c.failAt(r.Range.Range().String()+" overlaps CMA area "+strictyaml.Quote(a.Name), "machine", "reserved", i)
+			}
+		}
+	}
+	return c.ranges(kept, memory, "machine", "reserved")
 }
 
 // proc makes the machine that copies of files of /proc describe.
 func (c *checker) proc(made *sim.Machine) {
 	m := c.spec.Machine
 	at := strictyaml.At(c.root, "machine", "proc")
-	if m.Aged != nil || m.KernelMemory != 0 || m.PageCache != 0 || m.Swap != 0 {
-		c.Fail(at, "proc says what memory holds: aged, kernel_memory, page_cache and swap do not go with it")
+	if m.Aged != nil || m.KernelMemory != 0 || m.PageCache != 0 || m.Swap != 0 || len(m.Reserved) > 0 {
+		c.Fail(at, "proc says what memory holds: aged, kernel_memory, page_cache, reserved and swap do not go with it")
 	}
 	state, err := machine.ReadProc(os.DirFS(m.Proc))
 	if err != nil {

@@ -3,6 +3,7 @@ package scenario
 import (
 	"errors"
 	"fmt"
+	"strconv"
 
 	"go.yaml.in/yaml/v4"
 )
@@ -44,4 +45,34 @@ func (s *Scenario) SetSeed(seed uint64) {
 	for i := range s.Variants {
 		s.Variants[i].Spec.Seed = seed
 	}
+}
+
+// WithAllocators makes a scenario of the first variant of s, with a variant for
+// each of the strategies, which all its carveout heaps then use.
+func (s *Scenario) WithAllocators(strategies []string) (*Scenario, error) {
+	made := *s
+	made.base, made.explicit, made.Variants = s.Variants[0], true, nil
+	for _, strategy := range strategies {
+		v := made.base
+		carveouts := 0
+		for _, h := range made.base.Spec.Heaps {
+			if h.Kind != Carveout {
+				continue
+			}
+			var err error
+			if v, err = v.With("heaps."+h.Name+".allocator", strconv.Quote(strategy)); err != nil {
+				return nil, err
+			}
+			carveouts++
+		}
+		if carveouts == 0 {
+			return nil, fmt.Errorf("scenario %s has no heap of the kind %s, whose allocator could be chosen", s.Name, Carveout)
+		}
+		v.Name, v.Description = NameFor(strategy, "variant"), ""
+		if made.Variant(v.Name) != nil {
+			return nil, fmt.Errorf("%s is named twice", strategy)
+		}
+		made.Variants = append(made.Variants, v)
+	}
+	return &made, nil
 }

@@ -24,11 +24,11 @@ import (
 
 func read(t testing.TB, r io.Reader) (*bench.Trace, error) {
 	t.Helper()
-	placements, err := trace.NewPlacementReader(r)
+	reader, err := trace.NewReader(r, "test", trace.Options{Format: trace.Placements})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return bench.Read(placements)
+	return bench.Read(reader)
 }
 
 func mustRead(t testing.TB, text string) *bench.Trace {
@@ -197,16 +197,13 @@ func TestLimits(t *testing.T) {
 // fit and best fit need the heights that MiniMalloc's own tests have.
 func TestProblem(t *testing.T) {
 	path := shareddata.Path(t, "minimalloc", "K.1048576.csv")
-	f, err := os.Open(path)
+	reader, err := trace.Open(path, trace.Options{Order: trace.StartSizeOrder})
 	if err != nil {
 		t.Fatal(err)
 	}
-	defer f.Close()
-	problem, err := trace.ReadMiniMalloc(f, path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	tr, err := bench.FromProblem(problem, trace.StartSizeOrder)
+	defer reader.Close()
+	problem := reader.Problem()
+	tr, err := bench.Read(reader)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -372,11 +369,11 @@ func TestHeaderOfBinaryTrace(t *testing.T) {
 }
 
 func Example() {
-	placements, err := trace.NewPlacementReader(strings.NewReader("a 0 4096 0\na 1 8192 0\nf 0\na 2 8192 0\n"))
+	reader, err := trace.NewReader(strings.NewReader("a 0 4096 0\na 1 8192 0\nf 0\na 2 8192 0\n"), "example", trace.Options{})
 	if err != nil {
 		return
 	}
-	t, err := bench.Read(placements)
+	t, err := bench.Read(reader)
 	if err != nil {
 		return
 	}

@@ -3,11 +3,11 @@ package bench
 import (
 	"errors"
 	"fmt"
-	"iter"
 	"math"
 	"math/bits"
 
 	"dmasim/mem"
+	"dmasim/workloads"
 	"dmasim/workloads/trace"
 )
 
@@ -18,7 +18,7 @@ var (
 	ErrTooLarge = errors.New("size, alignment or limit of 2^32 units or more")
 )
 
-// Trace is a placement trace in memory, 16 bytes for each operation.
+// Trace is a trace in memory, 16 bytes for each operation.
 type Trace struct {
 	// Unit divides all sizes, alignments and limits, in bytes; it is the granule
 	// of the strategies. A binary trace names it, of others it is the greatest
@@ -55,14 +55,13 @@ func (t *Trace) Arena() mem.Size {
 	return mem.Size(header.Arena())
 }
 
-// Read reads a placement trace to its end. The error is that of the reader, or
-// wraps ErrEmpty or ErrTooLarge.
-func Read(r *trace.PlacementReader) (*Trace, error) {
-	t := &Trace{Unit: r.Header.Unit, MeanLive: r.Header.MeanLive}
-	err := t.fill(func(yield func(trace.Placement) bool) {
-		for p, ok := r.Next(); ok && yield(p); p, ok = r.Next() {
-		}
-	})
+// Read reads a trace to its end. A request that failed when it was recorded is
+// asked for and given back at once. The error is that of the reader, or wraps
+// ErrEmpty or ErrTooLarge.
+func Read(r *trace.Reader) (*Trace, error) {
+	header := r.Header()
+	t := &Trace{Unit: header.Unit, MeanLive: header.MeanLive}
+	err := t.fill(r)
 	if r.Err() != nil {
 		return nil, r.Err()
 	}
@@ -73,30 +72,20 @@ func Read(r *trace.PlacementReader) (*Trace, error) {
 	return t, err
 }
 
-// FromProblem returns the work of a static allocation problem in time order.
-// The error wraps ErrTooLarge.
-func FromProblem(p *trace.Problem, order trace.Order) (*Trace, error) {
-	t := &Trace{}
-	return t, t.fill(p.Placements(order))
-}
-
-// fill takes over all records. Slots are numbered anew, the lowest numbers
-// first, since the file may use any.
-func (t *Trace) fill(records iter.Seq[trace.Placement]) error {
-	type block struct {
-		slot uint32
-		size uint64
-	}
-	blocks := map[uint32]block{}
+// fill takes over all events. Slots are numbered anew, the lowest numbers first,
+// since the trace may use any.
+func (t *Trace) fill(r *trace.Reader) error {
+	slots := map[uint64]uint32{}
 	var spare []uint32
 	var live uint64
-	for p := range records {
-		if p.Free {
-			b := blocks[p.Slot]
-			delete(blocks, p.Slot)
-			spare = append(spare, b.slot)
-			live -= b.size
-			t.ops = append(t.ops, op{slot: b.slot | freed})
+	var e trace.Event
+	for r.Next(&e) {
+		if e.Kind == workloads.Free {
+			slot := slots[e.Buffer]
+			delete(slots, e.Buffer)
+			spare = append(spare, slot)
+			live -= e.Size
+			t.ops = append(t.ops, op{slot: slot | freed})
 			continue
 		}
 		slot := t.slots
@@ -105,16 +94,21 @@ func (t *Trace) fill(records iter.Seq[trace.Placement]) error {
 		} else {
 			t.slots++
 		}
-		blocks[p.Slot] = block{slot, p.Size}
-		if err := t.add(slot, p); err != nil {
+		if err := t.add(slot, &e); err != nil {
 			return fmt.Errorf("operation %d: %w", len(t.ops)+1, err)
 		}
-		if p.Size > math.MaxUint64-live {
+		if e.Size > math.MaxUint64-live {
 			return fmt.Errorf("operation %d: %w: 2^64 live bytes or more", len(t.ops), ErrTooLarge)
 		}
-		live += p.Size
+		t.Limited = t.Limited || e.Limit != 0
+		if e.Failed {
+			spare = append(spare, slot)
+			t.ops = append(t.ops, op{slot: slot | freed})
+			continue
+		}
+		slots[e.Buffer] = slot
+		live += e.Size
 		t.PeakLive = max(t.PeakLive, live)
-		t.Limited = t.Limited || p.Limit != 0
 	}
 	if len(t.ops) == 0 {
 		return ErrEmpty
@@ -123,20 +117,21 @@ func (t *Trace) fill(records iter.Seq[trace.Placement]) error {
 }
 
 // add appends an allocation, in smaller units from there on if it needs them.
-func (t *Trace) add(slot uint32, p trace.Placement) error {
-	if p.Align == 1 {
-		p.Align = 0
+func (t *Trace) add(slot uint32, e *trace.Event) error {
+	align := e.Align
+	if align == 1 {
+		align = 0
 	}
-	unit := gcd(gcd(gcd(t.Unit, p.Size), p.Align), p.Limit)
+	unit := gcd(gcd(gcd(t.Unit, e.Size), align), e.Limit)
 	if unit != t.Unit {
 		if err := t.refine(unit); err != nil {
 			return err
 		}
 	}
-	if max(p.Size, p.Align, p.Limit)/unit > math.MaxUint32 {
+	if max(e.Size, align, e.Limit)/unit > math.MaxUint32 {
 		return fmt.Errorf("%w of %s", ErrTooLarge, mem.Size(unit))
 	}
-	t.ops = append(t.ops, op{slot, uint32(p.Size / unit), uint32(p.Align / unit), uint32(p.Limit / unit)})
+	t.ops = append(t.ops, op{slot, uint32(e.Size / unit), uint32(align / unit), uint32(e.Limit / unit)})
 	return nil
 }
 

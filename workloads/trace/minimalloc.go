@@ -31,23 +31,6 @@ type Buffer struct {
 	Align        uint64 // bytes, at least 1: its address must be a multiple
 }
 
-// MiniMallocError says where a MiniMalloc file is wrong.
-type MiniMallocError struct {
-	Path string
-	Line int // from 1
-	Err  error
-}
-
-// Error implements error.
-func (e *MiniMallocError) Error() string { return fmt.Sprintf("%s:%d: %v", e.Path, e.Line, e.Err) }
-
-// Unwrap returns what is wrong.
-func (e *MiniMallocError) Unwrap() error { return e.Err }
-
-// maxLine bounds a line of a MiniMalloc file, in bytes. Those of the published
-// instances are shorter than 50.
-const maxLine = 64 << 10
-
 // ReadMiniMalloc reads the CSV form of MiniMalloc (Moffitt, "MiniMalloc: a
 // lightweight memory allocator for hardware-accelerated machine learning",
 // ASPLOS 2023; src/converter.cc at commit 9f5cf81). path is for errors only.
@@ -62,7 +45,7 @@ const maxLine = 64 << 10
 // It refuses what MiniMalloc lets pass and what no work could mean: an id used
 // twice, a lifetime of no length or less, a size of 0, a negative number, and
 // rows after an empty line, at which MiniMalloc stops reading. The error is a
-// [*MiniMallocError].
+// [*Error].
 func ReadMiniMalloc(r io.Reader, path string) (*Problem, error) {
 	lines := bufio.NewScanner(r)
 	lines.Buffer(nil, maxLine)
@@ -70,7 +53,7 @@ func ReadMiniMalloc(r io.Reader, path string) (*Problem, error) {
 	for lines.Scan() {
 		reader.line++
 		if err := reader.read(lines.Text()); err != nil {
-			return nil, &MiniMallocError{path, reader.line, err}
+			return nil, &Error{Path: path, Line: reader.line, Err: err}
 		}
 	}
 	err := lines.Err()
@@ -83,7 +66,7 @@ func ReadMiniMalloc(r io.Reader, path string) (*Problem, error) {
 		err = errors.New("no buffers follow the header")
 	}
 	if err != nil {
-		return nil, &MiniMallocError{path, reader.line + 1, err}
+		return nil, &Error{Path: path, Line: reader.line + 1, Err: err}
 	}
 	return &reader.problem, nil
 }
@@ -167,6 +150,9 @@ func (m *miniMallocReader) readRow(line string) error {
 	}
 	if b.Upper <= b.Lower {
 		return fmt.Errorf("the lifetime [%d, %d) is empty", b.Lower, b.Upper)
+	}
+	if len(m.problem.Buffers) == maxLive {
+		return fmt.Errorf("more than %d buffers", maxLive)
 	}
 	if b.Size > math.MaxInt64-m.total {
 		return errors.New("the sizes sum to 2^63 bytes or more")

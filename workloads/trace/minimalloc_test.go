@@ -245,9 +245,9 @@ func TestReadMiniMallocErrors(t *testing.T) {
 			t.Errorf("%.80q:\n got %v\nwant %s", text, err, want)
 			continue
 		}
-		var place *trace.MiniMallocError
+		var place *trace.Error
 		if !errors.As(err, &place) || place.Path != "x.csv" {
-			t.Errorf("%.80q: %T is not a MiniMallocError", text, err)
+			t.Errorf("%.80q: %T is not an Error", text, err)
 		}
 	}
 }
@@ -381,7 +381,7 @@ func FuzzReadMiniMalloc(f *testing.F) {
 	f.Fuzz(func(t *testing.T, text string) {
 		problem, err := trace.ReadMiniMalloc(strings.NewReader(text), "x.csv")
 		if err != nil {
-			var place *trace.MiniMallocError
+			var place *trace.Error
 			if !errors.As(err, &place) || place.Line < 1 || place.Line > 1+strings.Count(text, "\n")+1 {
 				t.Fatalf("%v: %+v", err, place)
 			}

@@ -49,6 +49,10 @@ func NewPerCPU(zone *Zone, limits Limits) *PerCPU {
 	return p
 }
 
+// Assume makes empty lists those of a CPU that has been running: high pages, from
+// which on they are trimmed, and 2^allocFactor batches to fetch.
+func (p *PerCPU) Assume(high, allocFactor int) { p.high, p.allocFactor = high, allocFactor }
+
 // State returns the current figures.
 func (p *PerCPU) State() PerCPUState {
 	s := PerCPUState{Count: p.count, High: p.high, AllocFactor: p.allocFactor, FreeCount: p.freeCount}

@@ -109,7 +109,28 @@ func (d *Domain) FreeFast(pfn, size uint64) error {
 		return fmt.Errorf("free pfn %#x: %w", pfn, ErrNotLive)
 	}
 	c.put(pfn)
+	if d.depotSize > 0 {
+		c.trim = false
+		if len(c.depot) > d.depotSize {
+			d.dropTop(c)
+		}
+	}
 	return nil
+}
+
+// BoundDepots makes every depot hold at most so many magazines, at least 1: the
+// one that does not fit is freed at once, and there is no work that trims them.
+// Linux 6.1 has room for 32.
+func (d *Domain) BoundDepots(magazines int) { d.depotSize = magazines }
+
+// TrimDue reports whether [Domain.TrimDepots] has something to do.
+func (d *Domain) TrimDue() bool {
+	for i := range d.caches {
+		if d.caches[i].trim {
+			return true
+		}
+	}
+	return false
 }
 
 // Flush frees every cached range: first the magazines of each class, then the

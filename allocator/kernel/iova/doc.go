@@ -26,6 +26,6 @@
 // One CPU, so one pair of magazines per class. The depots are trimmed only when
 // [Domain.TrimDepots] is called, which stands for the delayed work that the
 // kernel runs every 100 ms; in Linux 6.1 a depot holds at most 32 magazines
-// instead. Deferred flushing belongs to the caller: an address that waits in a
+// instead, see [Domain.BoundDepots]. Deferred flushing belongs to the caller: an address that waits in a
 // flush queue is one that has not been freed yet.
 package iova

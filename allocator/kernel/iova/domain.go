@@ -35,6 +35,7 @@ type Domain struct {
 	near32, near64 Range
 	ceiling        uint64
 	caches         [classes]cache
+	depotSize      int // magazines; 0: no limit
 }
 
 // New returns an empty domain for a granule, a power of two of at most 2^32
@@ -125,6 +126,16 @@ func (d *Domain) Find(pfn uint64) (found Range, ok bool) {
 		return false
 	})
 	return found, ok
+}
+
+// Room returns how many pfns are free up to limit, and the longest run of them.
+// Cached ranges are not free.
+func (d *Domain) Room(limit uint64) (free, longest uint64) {
+	if limit == math.MaxUint64 || limit < d.startPFN {
+		return 0, 0
+	}
+	below := mem.Range{Lo: d.startPFN, Hi: limit + 1}
+	return d.gaps.FreeIn(below), d.gaps.LargestIn(below).Size()
 }
 
 // Free gives back the whole range that holds pfn (free_iova). The error wraps

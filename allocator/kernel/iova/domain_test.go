@@ -222,6 +222,46 @@ func TestDepotTrimming(t *testing.T) {
 	}
 }
 
+// TestBoundedDepots: with room for two magazines in the depot, the loaded and the
+// other one, a fifth full one is freed.
+func TestBoundedDepots(t *testing.T) {
+	d := newDomain(t)
+	d.BoundDepots(2)
+	const limit, n = 0xfffff, 127*5 + 1
+	before, _ := d.Room(limit)
+	var pfns []uint64
+	for range n {
+		pfn, ok := d.AllocFast(1, limit, false)
+		if !ok {
+			t.Fatal("domain is full")
+		}
+		pfns = append(pfns, pfn)
+	}
+	for _, pfn := range pfns {
+		if err := d.FreeFast(pfn, 1); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if d.TrimDue() {
+		t.Error("there is work that trims depots")
+	}
+	// One pfn in the loaded magazine, 127 in the other, two full ones in the depot.
+	if free, _ := d.Room(limit); before-free != 1+3*127 {
+		t.Errorf("%d pfns are cached, want %d", before-free, 1+3*127)
+	}
+}
+
+func TestRoom(t *testing.T) {
+	d := newDomain(t)
+	alloc(t, d, 4, 0xf, true, 0xc)
+	alloc(t, d, 2, 0x9, true, 0x8)
+	for limit, want := range map[uint64][2]uint64{0: {0, 0}, 0xf: {9, 7}, 0xa: {8, 7}, 0x12: {12, 7}, 0x1f: {25, 16}, math.MaxUint64: {0, 0}} {
+		if free, longest := d.Room(limit); free != want[0] || longest != want[1] {
+			t.Errorf("up to %#x: %d free, %d in a run, want %d", limit, free, longest, want)
+		}
+	}
+}
+
 func TestNewRefuses(t *testing.T) {
 	for _, c := range [][2]uint64{{0, 1}, {3000, 1}, {1 << 33, 1}, {4096, 0}} {
 		if _, err := iova.New(c[0], c[1]); err == nil {

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"math/bits"
+	"slices"
 
 	"dmasim/mem"
 )
@@ -237,3 +238,9 @@ func (p *Pool) Used() int {
 	}
 	return n
 }
+
+// Slots returns the number of slots (io_tlb_nslabs in debugfs).
+func (p *Pool) Slots() int { return len(p.run) }
+
+// Longest returns the number of slots of the longest free run within a segment.
+func (p *Pool) Longest() int { return int(slices.Max(p.run)) }

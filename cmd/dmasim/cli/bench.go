@@ -5,7 +5,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"os"
 	"strings"
 	"unicode/utf8"
 
@@ -18,6 +17,7 @@ import (
 )
 
 type benchOptions struct {
+	input      traceInput
 	allocators []string
 	arena      mem.Size
 	rounds     int
@@ -30,9 +30,9 @@ func newBenchCommand() *cobra.Command {
 		Use:   "bench TRACE",
 		Short: "Measure strategies on a trace of allocations and frees",
 		Long: `Replay a trace on bare strategies, without heaps and devices, and measure their
-speed and what they make of the memory. The trace is a placement trace, binary
-or text and also gzipped, or, where its name ends in .csv, a static problem in
-MiniMalloc's format.
+speed and what they make of the memory. The trace is in any format that dmasim trace
+reads, also gzipped. Requests that failed when they were recorded are asked for and
+given back at once.
 
 ns/op      time per allocation or free: the median of the rounds, in which the
            strategies take turns; CPU time of the thread on Linux, wall time
@@ -69,6 +69,7 @@ the peak of the live bytes.`,
 	flags := cmd.Flags()
 	flags.StringArrayVar(&o.allocators, "allocator", []string{"first-fit,best-fit,tlsf"}, "`NAMES`; may be repeated")
 	flags.TextVar(&o.arena, "arena", mem.Size(0), "`SIZE` of the memory; 0B: as above")
+	o.input.addFlags(flags, "")
 	flags.IntVar(&o.rounds, "rounds", 5, "time each strategy `N` times")
 	flags.BoolVar(&o.asJSON, "json", false, "print an array of objects, one for each strategy")
 	return cmd
@@ -84,7 +85,7 @@ func (o *benchOptions) run(cmd *cobra.Command, path string) error {
 			return err
 		}
 	}
-	t, problem, err := readBenchTrace(path)
+	t, problem, err := o.read(cmd.ErrOrStderr(), path)
 	if err != nil {
 		return err
 	}
@@ -141,27 +142,21 @@ func checkAllocator(text string) error {
 	return err
 }
 
-// readBenchTrace reads a trace as a whole, and the static problem if it is one.
-func readBenchTrace(path string) (*bench.Trace, *trace.Problem, error) {
-	if isProblem(path) {
-		problem, err := readProblem(path)
-		if err != nil {
-			return nil, nil, err
-		}
-		t, err := bench.FromProblem(problem, trace.FileOrder)
-		return t, problem, inFile(path, err)
-	}
-	f, err := os.Open(path)
+// read reads a trace as a whole, and the static problem if it is one.
+func (o *benchOptions) read(stderr io.Writer, path string) (*bench.Trace, *trace.Problem, error) {
+	r, err := o.input.open(path, trace.FileOrder)
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	placements, err := trace.NewPlacementReader(f)
-	if err != nil {
+	defer r.Close()
+	t, err := bench.Read(r)
+	switch {
+	case r.Err() != nil:
+		return nil, nil, r.Err()
+	case err != nil:
 		return nil, nil, inFile(path, err)
 	}
-	t, err := bench.Read(placements)
-	return t, nil, inFile(path, err)
+	return t, r.Problem(), o.input.check(stderr, path, r.Heaps(), r.Losses())
 }
 
 func inFile(path string, err error) error {

@@ -23,7 +23,10 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmasim/internal/suggest"
+	"dmasim/sim/live/process"
 	"dmasim/sim/result"
+	"dmasim/sim/validate/kernel"
+	"dmasim/sim/validate/vm"
 )
 
 // Exit statuses.
@@ -43,6 +46,15 @@ func (e failedRun) Unwrap() error { return e.error }
 
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
+	if vm.Init() {
+		return 0
+	}
+	if status, is := process.Main(args); is {
+		return status
+	}
+	if status, is := kernel.RunHelper(args); is {
+		return status
+	}
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
 	root := newRootCommand()
@@ -56,6 +68,9 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errNo):
 		return exitNo
+	}
+	if status := exitStatus(0); errors.As(err, &status) {
+		return int(status)
 	}
 	fmt.Fprintf(stderr, "dmasim: %s\n", oneLine(err))
 	if errors.As(err, new(failedRun)) {
@@ -84,13 +99,20 @@ why?`,
 	}
 	root.CompletionOptions.HiddenDefaultCmd = true
 	root.AddCommand(newRunCommand())
+	root.AddCommand(newCompareCommand())
+	root.AddCommand(newSizeCommand())
+	root.AddCommand(newSweepCommand())
+	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())
 	root.AddCommand(newBenchCommand())
+	root.AddCommand(newTraceCommand())
 	root.AddCommand(newPackCommand())
 	root.AddCommand(newDevicesCommand())
 	root.AddCommand(newKernelCommand())
+	root.AddCommand(newMachineCommand())
+	root.AddCommand(newValidateCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)

@@ -23,7 +23,7 @@ catalogue with "use", and may replace any of its keys.`,
 		Args: wantCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newDevicesListCommand(), newDevicesShowCommand())
+	cmd.AddCommand(newDevicesListCommand(), newDevicesShowCommand(), newDevicesCheckCommand(), newDevicesMergeCommand())
 	return cmd
 }
 
@@ -80,8 +80,10 @@ another space than memory, such as a GPU's addresses, are left out.`,
 func newDevicesShowCommand() *cobra.Command {
 	var asJSON bool
 	cmd := &cobra.Command{
-		Use:     "show NAME",
-		Short:   "Show a device's rules and where they come from",
+		Use:   "show NAME",
+		Short: "Show a device's rules and where they come from",
+		Long: `Show a device's rules in words, with the address space in which each holds, what of
+them is assumed, and where they come from. A bar shows which memory it reaches.`,
 		Example: "  dmasim devices show vc4-binner",
 		Args:    cobra.ExactArgs(1),
 		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
@@ -194,6 +196,7 @@ func printDevice(w io.Writer, d *deviceRow) error {
 	if _, _, err := d.Compile(); errors.Is(err, devices.ErrSpace) {
 		fmt.Fprintf(&b, "Not for use in a scenario: %v\n", devices.ErrSpace)
 	}
+	drawReaches(&b, &d.Device)
 	for _, part := range []struct {
 		title    string
 		enforced bool

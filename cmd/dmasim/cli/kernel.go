@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"math"
 	"os"
 	"path/filepath"
@@ -13,26 +14,31 @@ import (
 	"github.com/spf13/cobra"
 
 	"dmasim/allocator/dmaheap"
+	"dmasim/devices/machine"
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
 	"dmasim/sim"
+	"dmasim/sim/report"
 	"dmasim/sim/scenario"
+	"dmasim/sim/validate/kernel"
 )
 
 func newKernelCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "kernel",
-		Short: "Look at the kernel of this machine",
+		Short: "Look at this machine's kernel, record it, or run another one",
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newKernelProbeCommand())
+	cmd.AddCommand(newKernelVMCommand())
+	cmd.AddCommand(newKernelRecordCommand())
 	return cmd
 }
 
 func newKernelProbeCommand() *cobra.Command {
 	var asJSON bool
-	var file string
+	var file, picture string
 	cmd := &cobra.Command{
 		Use:   "probe",
 		Short: "Show what this machine offers for DMA, and who holds dma-bufs",
@@ -51,18 +57,31 @@ that tell of memory. No file that exists is touched.`,
   sudo dmasim kernel probe --scenario board.yaml && dmasim run board.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			report := probe.Read(os.DirFS("/"))
+			if err := checkPicture(picture); err != nil {
+				return err
+			}
+			found := probe.Read(os.DirFS("/"))
+			if picture != "" {
+				figure, ok := report.CMAAreas(found)
+				if !ok {
+					return failedRun{errors.New("no picture: the kernel tells of no CMA area")}
+				}
+				if err := writeFigure(picture, &figure); err != nil {
+					return err
+				}
+				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s\n", picture)
+			}
 			if file != "" {
-				if err := writeProbed(file, report); err != nil {
+				if err := writeProbed(file, found, os.DirFS("/")); err != nil {
 					return err
 				}
 				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s and %s\n", file, procFolder(file))
 			}
 			var err error
 			if asJSON {
-				err = printJSON(cmd.OutOrStdout(), report)
+				err = printJSON(cmd.OutOrStdout(), probed{found, kernel.Observable()})
 			} else {
-				err = printProbe(cmd.OutOrStdout(), report)
+				err = printProbe(cmd.OutOrStdout(), &probed{found, kernel.Observable()})
 			}
 			if err != nil {
 				return failedRun{err}
@@ -71,6 +90,7 @@ that tell of memory. No file that exists is touched.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one object")
+	cmd.Flags().StringVar(&picture, "picture", "", "draw what is taken of CMA areas, and who holds it, to this PNG or SVG `FILE`")
 	cmd.Flags().StringVar(&file, "scenario", "", "write a scenario of this machine to the new `FILE`")
 	return cmd
 }
@@ -82,10 +102,14 @@ func procFolder(file string) string {
 
 // writeProbed writes a scenario and its copies of /proc, both of which must not
 // exist, and leaves nothing behind if it fails, or if such a machine can't be
-// simulated.
-func writeProbed(file string, report *probe.Report) (err error) {
+// simulated. root is where the machine's device tree is; nil if there is none.
+func writeProbed(file string, report *probe.Report, root fs.FS) (err error) {
 	folder := procFolder(file)
-	text, err := scenario.FromProbe(report, filepath.Base(folder))
+	var tree *machine.Description
+	if root != nil {
+		tree = report.Tree(root)
+	}
+	text, err := scenario.FromProbe(report, filepath.Base(folder), tree)
 	if err != nil {
 		return failedRun{err}
 	}
@@ -130,8 +154,15 @@ func startProbed(file string) error {
 	return err
 }
 
+// probed is what is known of this machine.
+type probed struct {
+	*probe.Report
+	Validate kernel.Observability `json:"validate"`
+}
+
 // printProbe prints a report for people, 80 columns wide.
-func printProbe(w io.Writer, r *probe.Report) error {
+func printProbe(w io.Writer, p *probed) error {
+	r := p.Report
 	var b strings.Builder
 	printField(&b, "kernel", strings.TrimSpace(cmp.Or(r.Kernel, "unknown")+" "+r.Arch))
 	if u := r.User; u != nil {
@@ -159,6 +190,7 @@ func printProbe(w io.Writer, r *probe.Report) error {
 		printField(&b, "bounce", fmt.Sprintf("%s of bounce buffers (swiotlb), of which %s used, %s at most", p.Size.Short(), p.Used.Short(), p.HighWater.Short()))
 	}
 	printIOMMU(&b, r.IOMMU)
+	printField(&b, "validate", observable(p.Validate))
 	printHeaps(&b, r.Heaps)
 	printAreas(&b, r)
 	printDMABufs(&b, &r.DMABufs)
@@ -176,6 +208,22 @@ func printProbe(w io.Writer, r *probe.Report) error {
 	}
 	_, err := io.WriteString(w, b.String())
 	return err
+}
+
+// observable says what validate could compare here.
+func observable(o kernel.Observability) string {
+	text := "could compare nothing here"
+	if len(o.Aspects) > 0 {
+		text = "could compare here: " + strings.Join(o.Aspects, ", ")
+	}
+	var not []string
+	for _, gap := range o.Gaps {
+		not = append(not, gap.Aspect)
+	}
+	if len(not) > 0 {
+		text += "; not: " + strings.Join(not, ", ") + " (dmasim validate tells why)"
+	}
+	return text
 }
 
 func printHeaps(b *strings.Builder, heaps []probe.Heap) {
@@ -216,6 +264,25 @@ func printAreas(b *strings.Builder, r *probe.Report) {
 		rows = append(rows, row)
 	}
 	writeColumns(b, rows)
+	for i := range r.CMA {
+		if r.CMA[i].Size > 0 {
+			printArea(b, r, &r.CMA[i])
+		}
+	}
+}
+
+// printArea prints the map of an area, and who holds it.
+func printArea(b *strings.Builder, r *probe.Report, a *probe.CMAArea) {
+	const indent = "    "
+	of := mem.Range{Lo: uint64(a.Base), Hi: uint64(a.Base) + uint64(a.Size)}
+	fmt.Fprintf(b, "  %s now (# taken, + in part, . free)\n%s%s\n", head(clean(a.Name), 24), indent, a.Taken.Bar(of, lineWidth-len(indent)))
+	for _, h := range r.Holders(a) {
+		text := fmt.Sprintf("%s in no dma-buf of this heap", h.Size.Short())
+		if h.Name != "" {
+			text = fmt.Sprintf("%s in %d dma-bufs, held by %s", h.Size.Short(), h.Buffers, h.Name)
+		}
+		printWrapped(b, indent, text)
+	}
 }
 
 func printIOMMU(b *strings.Builder, groups []probe.Group) {

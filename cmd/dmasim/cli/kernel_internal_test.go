@@ -12,6 +12,8 @@ import (
 	"dmasim/devices/machine/probe"
 	"dmasim/mem"
 	"dmasim/sim/scenario"
+	"dmasim/sim/validate"
+	"dmasim/sim/validate/kernel"
 )
 
 func probedMachine(t *testing.T) *probe.Report {
@@ -44,7 +46,7 @@ func entries(t *testing.T, dir string) string {
 func TestWriteProbed(t *testing.T) {
 	dir := t.TempDir()
 	file := filepath.Join(dir, "board.yaml")
-	if err := writeProbed(file, probedMachine(t)); err != nil {
+	if err := writeProbed(file, probedMachine(t), nil); err != nil {
 		t.Fatal(err)
 	}
 	if _, err := scenario.Load(file); err != nil {
@@ -53,7 +55,7 @@ func TestWriteProbed(t *testing.T) {
 	if got := entries(t, filepath.Join(dir, "board-proc")); got != "buddyinfo iomem meminfo pagetypeinfo zoneinfo" {
 		t.Errorf("copies %s", got)
 	}
-	if err := writeProbed(file, probedMachine(t)); !errors.Is(err, os.ErrExist) {
+	if err := writeProbed(file, probedMachine(t), nil); !errors.Is(err, os.ErrExist) {
 		t.Errorf("written twice: %v", err)
 	}
 	if got := entries(t, dir); got != "board-proc board.yaml" {
@@ -69,7 +71,7 @@ func TestWriteProbedLeavesNothing(t *testing.T) {
 		several.Proc[name] = []byte(strings.ReplaceAll(string(several.Proc[name]), "Node 0,", "Node 1,"))
 		several.Proc[name] = []byte(strings.ReplaceAll(string(several.Proc[name]), "Node    0,", "Node    1,"))
 	}
-	err := writeProbed(filepath.Join(dir, "numa.yaml"), several)
+	err := writeProbed(filepath.Join(dir, "numa.yaml"), several, nil)
 	if err == nil || !strings.Contains(err.Error(), "this machine cannot be simulated: ") || !strings.Contains(err.Error(), "several nodes") {
 		t.Errorf("got %v", err)
 	}
@@ -79,7 +81,7 @@ func TestWriteProbedLeavesNothing(t *testing.T) {
 	contradictory := probedMachine(t)
 	delete(contradictory.Proc, "pagetypeinfo")
 	contradictory.Proc["iomem"] = []byte("100000-1fffff : System RAM\n")
-	if err := writeProbed(filepath.Join(dir, "torn.yaml"), contradictory); err == nil {
+	if err := writeProbed(filepath.Join(dir, "torn.yaml"), contradictory, nil); err == nil {
 		t.Error("a machine with memory where there is none")
 	}
 	if got := entries(t, dir); got != "" {
@@ -111,7 +113,7 @@ func TestPrintProbeIsNarrow(t *testing.T) {
 		r.DMABufs.Buffers = append(r.DMABufs.Buffers, dmaheap.BufferInfo{Inode: 7, Size: 4096, Exporter: "system"})
 	}
 	var b strings.Builder
-	if err := printProbe(&b, r); err != nil {
+	if err := printProbe(&b, &probed{r, kernel.Observability{Aspects: []string{"errno"}, Gaps: []validate.Gap{{Aspect: "cma"}, {Aspect: "life"}}}}); err != nil {
 		t.Fatal(err)
 	}
 	for line := range strings.Lines(b.String()) {
@@ -122,7 +124,7 @@ func TestPrintProbeIsNarrow(t *testing.T) {
 	}
 	for _, want := range []string{
 		"you may not open it", "you may open it", "1 unknown, 2 DMA-FQ", "and raise that to any number", "2 descriptors, 0 mappings", "and 1 more, see --json",
-		"?[2J?fake",
+		"?[2J?fake", "could compare here: errno; not: cma, life (dmasim validate tells why)", "4KiB in no dma-buf of this heap",
 	} {
 		if !strings.Contains(strings.Join(strings.Fields(b.String()), " "), want) {
 			t.Errorf("no %q in\n%s", want, b.String())

@@ -1,8 +1,6 @@
 package cli
 
 import (
-	"bufio"
-	"cmp"
 	"context"
 	"fmt"
 	"io"
@@ -396,24 +394,13 @@ func checkOutputFile(path string) error {
 	return nil
 }
 
-// writePacking writes the packing to a file under another name and renames it,
-// so that the file is never there in part.
+// writePacking writes the packing.
 func writePacking(path string, problem *trace.Problem, offsets []uint64) error {
-	f, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".tmp-*")
-	if err != nil {
-		return err
-	}
-	w := bufio.NewWriter(f)
-	fmt.Fprintln(w, "id,lower,upper,size,offset")
-	for i, b := range problem.Buffers {
-		fmt.Fprintf(w, "%s,%d,%d,%d,%d\n", b.ID, b.Lower, b.Upper, b.Size, offsets[i])
-	}
-	err = cmp.Or(w.Flush(), f.Chmod(0o644), f.Sync(), f.Close())
-	if err == nil {
-		err = os.Rename(f.Name(), path)
-	}
-	if err != nil {
-		os.Remove(f.Name())
-	}
-	return err
+	return writeWhole(path, func(w io.Writer) error {
+		fmt.Fprintln(w, "id,lower,upper,size,offset")
+		for i, b := range problem.Buffers {
+			fmt.Fprintf(w, "%s,%d,%d,%d,%d\n", b.ID, b.Lower, b.Upper, b.Size, offsets[i])
+		}
+		return nil
+	})
 }

@@ -30,9 +30,9 @@ func newProgress(stderr io.Writer, variants int) *progress {
 	return &progress{container, bar}
 }
 
-// watch returns an observer that moves the bar by one variant in all.
-func (p *progress) watch(duration time.Duration) sim.Observer {
-	return &variantProgress{bar: p.bar, step: duration / progressSteps}
+// watch returns an observer that moves the bar by one simulation in all.
+func (p *progress) watch(cfg sim.Config) sim.Observer {
+	return &runProgress{bar: p.bar, step: cfg.Duration / progressSteps}
 }
 
 // finish completes the bar, whatever became of the variants, and waits until it
@@ -42,14 +42,14 @@ func (p *progress) finish() {
 	p.container.Wait()
 }
 
-// variantProgress counts steps of simulated time.
-type variantProgress struct {
+// runProgress counts steps of simulated time.
+type runProgress struct {
 	bar  *mpb.Bar
 	step time.Duration
 	next time.Duration
 }
 
-func (v *variantProgress) Advance(now time.Duration) {
+func (v *runProgress) Advance(now time.Duration) {
 	if v.step == 0 || now < v.next {
 		return
 	}
@@ -58,10 +58,10 @@ func (v *variantProgress) Advance(now time.Duration) {
 	v.bar.IncrBy(steps)
 }
 
-func (v *variantProgress) Event(*sim.Event) {}
+func (v *runProgress) Event(*sim.Event) {}
 
 // Due implements sim.Sampler.
-func (v *variantProgress) Due() time.Duration {
+func (v *runProgress) Due() time.Duration {
 	if v.step == 0 {
 		return math.MaxInt64
 	}

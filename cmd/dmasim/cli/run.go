@@ -14,9 +14,9 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/sync/errgroup"
 
 	"dmasim/sim"
+	"dmasim/sim/experiment"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
 	"dmasim/sim/result"
@@ -33,6 +33,7 @@ type runOptions struct {
 	seed    uint64
 	hasSeed bool
 	trace   traceOptions
+	kernel  kernelOptions
 }
 
 func newRunCommand() *cobra.Command {
@@ -42,9 +43,14 @@ func newRunCommand() *cobra.Command {
 		Short: "Run a scenario or a trace and draw what happened",
 		Long: `Run a scenario: every variant of it on the same work. The argument is a scenario
 file, the name of an embedded scenario (` + strings.Join(scenario.Names(), ", ") + `), or a
-trace: buffer lifetimes in MiniMalloc's CSV format (.csv), or a placement trace,
-binary or text (.bin, .txt, .bin.gz, .txt.gz), which is read as it is played,
-whatever its length. Without one, run does the embedded scenario ` + defaultScenario + `.
+trace in any format that dmasim trace reads: what Linux traces of CMA, pages and
+dma-bufs, pictures of the dma-bufs that live, our CSV, MiniMalloc's, placement
+traces; all of them also gzipped. All but MiniMalloc's are read as they are played,
+whatever their length. Without an argument, run does the embedded scenario
+` + defaultScenario + `.
+
+What is missing in a recording is said; --strict refuses such a one. Where a
+recording tells of several heaps, --heap says which to play.
 
 The table has a row for each variant: buffers asked for; the share that the client
 that fared worst did not get; when the first request failed; the mean share of
@@ -59,16 +65,24 @@ leaks; the first thousand are in incidents.csv.
 
 For a trace it also prints what each variant needs, if nothing failed, as a
 ratio to the load, the most bytes that live at once, below which no strategy can
-stay; and, of a .csv, how low the buffers are packed by someone who knows all
+stay; and, of MiniMalloc's, how low the buffers are packed by someone who knows all
 lifetimes and no devices (see dmasim pack).
 
 The results, with figures as PNG and SVG, go to a directory that is written whole
-or not at all. Only a dmasim result is ever replaced.`,
+or not at all. Only a dmasim result is ever replaced.
+
+--backend kernel plays the same work, of the first variant, on the dma-buf heaps of
+this machine, as fast as they serve it: never more than --budget at once, and all of
+it is released at the end, whatever ends it. A process with a program is a real
+process there; of its steps, those of devices and of other memory are counted as
+skipped. --dry-run says what would be done.`,
 		Example: `  dmasim run
   dmasim run my.yaml --out results/my
   dmasim run A.1048576.csv --allocator first-fit --allocator best-fit
   dmasim run A.1048576.csv --device sunxi-cedar-a20 --order start-size
-  dmasim run random.bin.gz --allocator first-fit --allocator tlsf`,
+  dmasim run random.bin.gz --allocator first-fit --allocator tlsf
+  dmasim run cma.txt.gz --heap reserved --allocator cma
+  dmasim run my.yaml --backend kernel --budget 32MiB --dry-run`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			o.hasSeed = cmd.Flags().Changed("seed")
@@ -86,14 +100,21 @@ or not at all. Only a dmasim result is ever replaced.`,
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
 	o.trace.addFlags(flags)
+	o.kernel.addFlags(flags)
 	return cmd
 }
 
 func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	start := time.Now()
+	if err := o.kernel.check(cmd.Flags()); err != nil {
+		return err
+	}
 	sc, known, err := o.load(cmd, name)
 	if err != nil {
 		return err
+	}
+	if o.kernel.backend == backendKernel {
+		return o.runOnKernel(cmd, sc)
 	}
 	out := o.out
 	if out == "" {
@@ -124,29 +145,22 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 // it is a trace, what is known of the trace is returned with the scenario around
 // it.
 func (o *runOptions) load(cmd *cobra.Command, name string) (*scenario.Scenario, *offline, error) {
-	switch {
-	case isProblem(name):
-		problem, err := readProblem(name)
-		if err != nil {
-			return nil, nil, err
-		}
-		sc, err := o.trace.problem(name, problem)
-		if err != nil {
-			return nil, nil, err
-		}
-		known, err := packBriefly(cmd.Context(), problem)
-		return sc, &known, inFile(name, err)
-	case isPlacement(name):
-		return o.trace.placements(name)
+	if isTrace(name) {
+		return o.trace.load(cmd, name)
 	}
 	if flag := o.trace.used(cmd.Flags()); flag != "" {
 		return nil, nil, fmt.Errorf("--%s is for traces; a scenario says it itself", flag)
 	}
+	sc, err := findScenario(name)
+	return sc, nil, err
+}
+
+func findScenario(name string) (*scenario.Scenario, error) {
 	sc, err := scenario.Find(name)
 	if errors.Is(err, fs.ErrNotExist) {
 		err = fmt.Errorf("%w; embedded are %s", err, strings.Join(scenario.Names(), ", "))
 	}
-	return sc, nil, err
+	return sc, err
 }
 
 // simulate runs every variant, as many at a time as there are processors.
@@ -166,41 +180,22 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	}
 	bars := newProgress(stderr, len(sc.Variants))
 	defer bars.finish()
-	group, ctx := errgroup.WithContext(ctx)
-	group.SetLimit(runtime.GOMAXPROCS(0))
-	for i := range sc.Variants {
-		group.Go(func() error {
-			v := &sc.Variants[i]
-			run, err := o.simulateVariant(ctx, v, bars)
-			if err != nil {
-				return fmt.Errorf("variant %s: %w", v.Name, err)
-			}
-			res.Variants[i] = result.Variant{Name: v.Name, Run: run}
-			return nil
-		})
-	}
-	return res, group.Wait()
+	options := experiment.Options{Check: o.check, Observe: bars.watch}
+	err = experiment.Each(ctx, runtime.GOMAXPROCS(0), len(sc.Variants), func(ctx context.Context, i int) error {
+		v := &sc.Variants[i]
+		run, err := experiment.Simulate(ctx, v, v.Spec.Seed, options)
+		res.Variants[i] = result.Variant{Name: v.Name, Run: run}
+		return err
+	})
+	return res, interrupted(err)
 }
 
-func (o *runOptions) simulateVariant(ctx context.Context, v *scenario.Variant, bars *progress) (metrics.Run, error) {
-	cfg, err := v.Build(v.Spec.Seed)
-	if err != nil {
-		return metrics.Run{}, err
+// interrupted makes a failed run of an interrupt.
+func interrupted(err error) error {
+	if errors.Is(err, context.Canceled) {
+		return failedRun{errors.New("interrupted")}
 	}
-	cfg.Check = o.check
-	s, err := sim.New(cfg)
-	if err != nil {
-		return metrics.Run{}, err
-	}
-	collector := metrics.NewCollector(cfg, s)
-	s.Observe(bars.watch(cfg.Duration))
-	if err := s.Run(ctx); err != nil {
-		if errors.Is(err, context.Canceled) {
-			err = failedRun{errors.New("interrupted")}
-		}
-		return metrics.Run{}, err
-	}
-	return collector.Run(), nil
+	return err
 }
 
 // figureFiles are the files of a result that hold figures.
@@ -244,7 +239,7 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	if err := printIncidents(w, r); err != nil {
 		return err
 	}
-	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.FirstIncident(r)} {
+	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
 		if text == "" {
 			continue
 		}

@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"os"
+	"path/filepath"
 	"testing"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -16,9 +17,22 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// TestScripts runs the command line as a user would, one file per topic.
+// TestScripts runs the command line as a user would, one file per topic, with
+// device tree blobs below $TREES and copies of /proc in $PROC.
 func TestScripts(t *testing.T) {
-	testscript.Run(t, testscript.Params{Dir: "testdata/script", RequireExplicitExec: true})
+	machines, err := filepath.Abs("../../../devices/machine")
+	if err != nil {
+		t.Fatal(err)
+	}
+	testscript.Run(t, testscript.Params{
+		Dir:                 "testdata/script",
+		RequireExplicitExec: true,
+		Setup: func(e *testscript.Env) error {
+			e.Setenv("TREES", filepath.Join(machines, "devicetree", "testdata"))
+			e.Setenv("PROC", filepath.Join(machines, "testdata", "vm-24GiB-linux-6.18"))
+			return nil
+		},
+	})
 }
 
 // TestRecordings does the same with recorded instances, below $MINIMALLOC.

@@ -4,11 +4,11 @@ import (
 	"cmp"
 	"errors"
 	"math"
-	"os"
 	"path/filepath"
 	"strings"
 	"time"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 
 	"dmasim/devices"
@@ -19,6 +19,7 @@ import (
 
 // traceOptions are the flags of run that make a scenario around a trace.
 type traceOptions struct {
+	input      traceInput
 	allocators []string
 	devices    []string
 	arena      mem.Size
@@ -29,15 +30,16 @@ type traceOptions struct {
 }
 
 // traceFlags names the flags that a scenario says itself.
-var traceFlags = []string{"allocator", "device", "arena", "granule", "placement", "order"}
+var traceFlags = []string{"allocator", "device", "arena", "granule", "placement", "order", "heap", "page", "strict"}
 
 func (o *traceOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.allocators, "allocator", []string{"first-fit"}, "trace: strategy to use; repeat it to compare several")
 	flags.StringArrayVar(&o.devices, "device", nil, "trace: catalogue device that every buffer is for; may be repeated")
-	flags.TextVar(&o.arena, "arena", mem.Size(0), "trace: size of the memory (default the peak load of a .csv, and what the mean load of others fills to 85 %)")
-	flags.TextVar(&o.granule, "granule", mem.Size(1), "trace: unit to which sizes are rounded up (default that of a binary trace)")
+	flags.TextVar(&o.arena, "arena", mem.Size(0), "trace: size of the memory (default the peak load, or of a binary placement trace what its mean load fills to 85 %)")
+	flags.TextVar(&o.granule, "granule", mem.Size(1), "trace: unit to which sizes are rounded up (default that of the trace, at most 4KiB; 1B for MiniMalloc's)")
 	flags.TextVar(&o.placement, "placement", scenario.Placement(0), "trace: natural, low or high")
-	flags.StringVar(&o.order, "order", string(trace.FileOrder), "trace: order of buffers that start together: file, or start-size (largest first)")
+	flags.StringVar(&o.order, "order", string(trace.FileOrder), "trace: order of buffers of MiniMalloc's that start together: file, or start-size (largest first)")
+	o.input.addFlags(flags, "trace: ")
 }
 
 // used returns the name of a flag that was given, or "".
@@ -50,16 +52,21 @@ func (o *traceOptions) used(flags *pflag.FlagSet) string {
 	return ""
 }
 
-// isTrace reports whether the argument of run is a trace.
-func isTrace(path string) bool { return isProblem(path) || isPlacement(path) }
-
-// isProblem reports whether a file is a static problem in MiniMalloc's format.
-func isProblem(path string) bool { return strings.EqualFold(filepath.Ext(path), ".csv") }
-
-// isPlacement reports whether a file is a placement trace.
-func isPlacement(path string) bool {
-	ext := strings.ToLower(filepath.Ext(stem(path, ".gz")))
-	return ext == ".bin" || ext == ".txt"
+// isTrace reports whether the argument of run is a trace: by its name, if that
+// says so, else by its content.
+func isTrace(path string) bool {
+	switch strings.ToLower(filepath.Ext(stem(path, ".gz"))) {
+	case ".yaml", ".yml":
+		return false
+	case ".csv", ".bin", ".txt":
+		return true
+	}
+	r, err := trace.Open(path, trace.Options{})
+	if err != nil {
+		return false
+	}
+	r.Close()
+	return true
 }
 
 // stem returns the path without an extension, if it has that one.
@@ -70,43 +77,45 @@ func stem(path, ext string) string {
 	return path
 }
 
-// problem makes a scenario around a static problem.
-func (o *traceOptions) problem(path string, problem *trace.Problem) (*scenario.Scenario, error) {
-	spec := scenario.Spec{Workloads: []scenario.Workload{{Trace: &scenario.Trace{
-		Format: scenario.MiniMalloc, Order: scenario.TraceOrder(o.order), Unit: time.Microsecond,
-	}}}}
-	return o.scenario(path, spec, mem.Size(problem.Load()), 1)
-}
-
-// placements makes a scenario around a placement trace. A binary one says how
-// much memory it needs and how long it is.
-func (o *traceOptions) placements(path string) (*scenario.Scenario, *offline, error) {
-	f, err := os.Open(path)
+// load makes a scenario around a trace, and returns what is known of the trace. A
+// trace that does not say at its head how much memory it needs is read twice.
+func (o *traceOptions) load(cmd *cobra.Command, path string) (*scenario.Scenario, *offline, error) {
+	r, err := o.input.open(path, trace.Order(o.order))
 	if err != nil {
 		return nil, nil, err
 	}
-	defer f.Close()
-	r, err := trace.NewPlacementReader(f)
-	if err != nil {
-		return nil, nil, inFile(path, err)
-	}
+	defer r.Close()
 	const tick = time.Microsecond
-	h := &r.Header
 	spec := scenario.Spec{Workloads: []scenario.Workload{{Trace: &scenario.Trace{
-		Format: scenario.Placements, Order: scenario.TraceOrder(o.order), Unit: tick,
+		Format: scenario.TraceFormat(r.Format()), Order: scenario.TraceOrder(o.order), Unit: tick,
+		Page: o.input.page, Heaps: o.input.heaps, Strict: o.input.strict,
 	}}}}
-	if h.Records <= uint64(math.MaxInt64/tick) {
+	if problem := r.Problem(); problem != nil {
+		sc, err := o.scenario(path, spec, mem.Size(problem.Load()), 1)
+		if err != nil {
+			return nil, nil, err
+		}
+		known, err := packBriefly(cmd.Context(), problem)
+		return sc, &known, inFile(path, err)
+	}
+	h := r.Header()
+	if h.Records > 0 && h.Records <= uint64(math.MaxInt64/tick) {
 		spec.Duration = time.Duration(h.Records) * tick
 	}
-	arena := cmp.Or(h.Arena(), h.PeakLive)
-	if arena == 0 && o.arena == 0 {
-		return nil, nil, inFile(path, errors.New("the trace does not say how much memory it needs: give --arena"))
+	size, granule, known := cmp.Or(h.Arena(), h.PeakLive), max(h.Unit, 1), &offline{Load: mem.Size(h.PeakLive)}
+	if r.Format() != trace.Placements || size == 0 && o.arena == 0 || o.input.strict {
+		summary, err := o.input.summarise(cmd.ErrOrStderr(), path, r)
+		if err != nil {
+			return nil, nil, err
+		}
+		size = cmp.Or(size, uint64(summary.Peak), uint64(summary.Largest()))
+		granule = cmp.Or(h.Unit, min(uint64(summary.Granule), uint64(4*mem.KiB)))
+		known.Load = summary.Peak
 	}
-	var known *offline
-	if h.PeakLive > 0 {
-		known = &offline{Load: mem.Size(h.PeakLive)}
+	if known.Load == 0 {
+		known = nil
 	}
-	sc, err := o.scenario(path, spec, mem.Size(arena), mem.Size(max(h.Unit, 1)))
+	sc, err := o.scenario(path, spec, mem.Size(size), mem.Size(granule))
 	return sc, known, err
 }
 

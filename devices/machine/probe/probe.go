@@ -61,14 +61,8 @@ type Memory struct {
 	CMATotal  mem.Size `json:"cma_total"`
 	CMAFree   mem.Size `json:"cma_free"`
 	Zones     []Zone   `json:"zones"`
-	// Ranges is where RAM is; null where the kernel does not tell.
-	Ranges []Range `json:"ranges"`
-}
-
-// Range is [Lo, Hi) of physical memory.
-type Range struct {
-	Lo mem.Addr `json:"lo"`
-	Hi mem.Addr `json:"hi"`
+	// Ranges is where RAM is; empty where the kernel does not tell.
+	Ranges mem.RangeSet `json:"ranges"`
 }
 
 // Zone is a zone of the page allocator.
@@ -96,6 +90,9 @@ type CMAArea struct {
 	OrderPerBit  uint64   `json:"order_per_bit"`
 	AllocSuccess uint64   `json:"alloc_pages_success"` // pages, since boot; 0 also unknown
 	AllocFail    uint64   `json:"alloc_pages_fail"`
+	// Taken is what is in use; of the places and sizes of dma-bufs in it the kernel
+	// tells no more.
+	Taken mem.RangeSet `json:"taken"`
 }
 
 // Bounce is the pool of bounce buffers, swiotlb; of size 0 where the kernel made
@@ -236,6 +233,10 @@ func (p *prober) memory() {
 		p.gap("memory and zones", "proc", err, "mount proc, on Linux 4.8 or later")
 		return
 	}
+	p.setMemory(state)
+}
+
+func (p *prober) setMemory(state *machine.State) {
 	p.Warnings = append(p.Warnings, state.Warnings...)
 	m := state.Memory
 	page := uint64(state.PageSize)
@@ -256,9 +257,7 @@ func (p *prober) memory() {
 		}
 		p.Memory.Zones = append(p.Memory.Zones, zone)
 	}
-	for _, r := range state.RAM {
-		p.Memory.Ranges = append(p.Memory.Ranges, Range{mem.Addr(r.Lo), mem.Addr(r.Hi)})
-	}
+	p.Memory.Ranges = state.RAM
 }
 
 func (p *prober) buffers() {

@@ -36,6 +36,7 @@ func board(t *testing.T) fstest.MapFS {
 		"sys/kernel/debug/cma/reserved/used":              file("1024\n"),
 		"sys/kernel/debug/cma/reserved/maxchunk":          file("2048\n"),
 		"sys/kernel/debug/cma/reserved/order_per_bit":     file("4294967296\n"),
+		"sys/kernel/debug/cma/reserved/bitmap":            file("4294967295 " + strings.Repeat("0 ", 62) + "3 2147483648 1" + strings.Repeat(" 0", 62) + "\n"),
 		"sys/kernel/mm/cma/reserved/alloc_pages_success":  file("77\n"),
 		"sys/kernel/mm/cma/reserved/alloc_pages_fail":     file("8\n"),
 		"sys/kernel/debug/swiotlb/io_tlb_nslabs":          file("32768\n"),
@@ -107,6 +108,10 @@ func TestRead(t *testing.T) {
 		}, r.Heaps),
 		"cma": cmp.Diff([]CMAArea{{
 			Name: "reserved", Base: 60416 << 12, Size: 16 * mem.MiB, Used: 4 * mem.MiB, LargestFree: 8 * mem.MiB, AllocSuccess: 77, AllocFail: 8,
+			Taken: mem.NewRangeSet(
+				mem.Range{Lo: 60416 << 12, Hi: (60416 + 32) << 12}, mem.Range{Lo: (60416 + 63*32) << 12, Hi: (60416 + 63*32 + 2) << 12},
+				mem.Range{Lo: (60416 + 65*32 - 1) << 12, Hi: (60416 + 65*32 + 1) << 12},
+			),
 		}}, r.CMA),
 		"bounce": cmp.Diff(&Bounce{Size: 64 * mem.MiB, Used: 6 * mem.KiB, HighWater: mem.MiB}, r.Bounce),
 		"iommu": cmp.Diff([]Group{

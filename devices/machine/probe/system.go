@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io/fs"
 	"math"
+	"math/bits"
 	"path"
 	"slices"
 	"strconv"
@@ -123,7 +124,50 @@ func (p *prober) debugArea(folder string, a *CMAArea) error {
 	a.Size, a.Used, a.LargestFree = mem.Size(figures[1]*page), mem.Size(figures[2]*page), mem.Size(figures[3]*page)
 	// Some kernels print the word beside it in the upper half.
 	a.OrderPerBit = figures[4] & math.MaxUint32
+	if a.OrderPerBit >= 32 {
+		return fmt.Errorf("order_per_bit %d is more than any machine has", a.OrderPerBit)
+	}
+	text, err := p.text(path.Join(folder, "bitmap"))
+	if err != nil {
+		return err
+	}
+	words, err := ParseCMABitmap(text)
+	if err != nil {
+		return err
+	}
+	a.Taken = taken(words, uint64(a.Base), page<<a.OrderPerBit).Intersect(mem.NewRangeSet(mem.Range{Lo: uint64(a.Base), Hi: uint64(a.Base) + uint64(a.Size)}))
 	return nil
+}
+
+// ParseCMABitmap reads the file bitmap of an area's debugfs: a bit for each unit that
+// is taken, in decimal words of 32 bits (mm/cma_debug.c, cma_debugfs_add_one, Linux
+// 6.12).
+func ParseCMABitmap(text string) ([]uint32, error) {
+	var words []uint32
+	for _, field := range strings.Fields(text) {
+		n, err := strconv.ParseUint(field, 10, 32)
+		if err != nil {
+			return nil, fmt.Errorf("bitmap: %w", err)
+		}
+		words = append(words, uint32(n))
+	}
+	return words, nil
+}
+
+// taken returns the addresses of the bits that are set.
+func taken(words []uint32, base, unit uint64) mem.RangeSet {
+	var runs []mem.Range
+	for i, word := range words {
+		for ; word != 0; word &= word - 1 {
+			lo := base + (uint64(i)*32+uint64(bits.TrailingZeros32(word)))*unit
+			if last := len(runs) - 1; last >= 0 && runs[last].Hi == lo {
+				runs[last].Hi += unit
+			} else {
+				runs = append(runs, mem.Range{Lo: lo, Hi: lo + unit})
+			}
+		}
+	}
+	return mem.NewRangeSet(runs...)
 }
 
 // bounce reads the default pool of swiotlb, in slots of 2 KiB. Source:

@@ -1,0 +1,318 @@
+package kernel
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing/fstest"
+
+	"dmasim/allocator/dmaheap"
+	"dmasim/allocator/kernel/buddy"
+	"dmasim/devices/machine"
+	"dmasim/mem"
+	"dmasim/sim/physmem"
+	"dmasim/sim/validate"
+)
+
+var errLostMarks = errors.New("the trace lost its marks: too much happened")
+
+// SystemHeap is the system heap of this machine, with the trace of its page
+// allocator.
+type SystemHeap struct {
+	heap    *dmaheap.Heap
+	trace   *trace
+	buffers []*dmaheap.Buffer
+	marker  *os.File
+	// Files are kept open, since opening and reading one the first time takes pages.
+	files map[string]*os.File
+	texts [2]map[string][]byte // before and after
+}
+
+// procFiles are what [machine.ReadProc] reads, the one that counts last: nothing
+// may happen between it and the request.
+var procFiles = []string{"meminfo", "iomem", "zoneinfo", "buddyinfo", "pagetypeinfo"}
+
+const (
+	markBefore = "dmasim before"
+	markAfter  = "dmasim after"
+	mostText   = 64 << 10 // bytes of a file of /proc
+)
+
+// pageEvents are all events by which free lists change.
+var pageEvents = []string{
+	"kmem/mm_page_alloc", "kmem/mm_page_alloc_zone_locked", "kmem/mm_page_free", "kmem/mm_page_free_batched", "kmem/mm_page_pcpu_drain", "kmem/mm_page_alloc_extfrag",
+}
+
+// OpenSystemHeap opens the heap and the trace. It only works inside of a virtual
+// machine: elsewhere others take and give back pages all the time.
+func OpenSystemHeap() (*SystemHeap, error) {
+	if !InsideVM(os.DirFS("/")) {
+		return nil, ErrNotVM
+	}
+	heap, err := dmaheap.Open("system")
+	if err != nil {
+		return nil, err
+	}
+	t, err := startTrace(pageEvents...)
+	if err != nil {
+		return nil, errors.Join(err, heap.Close())
+	}
+	h := &SystemHeap{heap: heap, trace: t, files: map[string]*os.File{}}
+	if h.marker, err = os.OpenFile(filepath.Join(t.folder, "trace_marker"), os.O_WRONLY, 0); err != nil {
+		return nil, errors.Join(err, h.Close())
+	}
+	for i := range h.texts {
+		h.texts[i] = map[string][]byte{}
+	}
+	for _, name := range procFiles {
+		if h.files[name], err = os.Open("/proc/" + name); err != nil {
+			return nil, errors.Join(err, h.Close())
+		}
+		for i := range h.texts {
+			h.texts[i][name] = make([]byte, mostText)
+		}
+	}
+	return h, nil
+}
+
+// read reads one file again.
+func (h *SystemHeap) read(name string, into map[string][]byte) error {
+	text := into[name][:mostText]
+	n, err := h.files[name].ReadAt(text, 0)
+	if err != nil && err != io.EOF {
+		return err
+	}
+	if n == mostText {
+		return fmt.Errorf("/proc/%s has more than %d bytes", name, mostText)
+	}
+	into[name] = text[:n]
+	return nil
+}
+
+// parse makes a state of the texts of files.
+func parse(texts map[string][]byte) (*machine.State, error) {
+	files := fstest.MapFS{}
+	for name, text := range texts {
+		files[name] = &fstest.MapFile{Data: text}
+	}
+	return machine.ReadProc(files)
+}
+
+// Memory reads /proc, and where the CMA areas are.
+func (h *SystemHeap) Memory() (validate.Memory, error) { return readMemory() }
+
+func readMemory() (m validate.Memory, err error) {
+	if m.State, err = machine.ReadProc(os.DirFS("/proc")); err != nil {
+		return m, err
+	}
+	kilobytes, err := readNumber("/proc/sys/vm/min_free_kbytes")
+	if err != nil {
+		return m, err
+	}
+	m.MinFree = mem.Size(kilobytes) * mem.KiB
+	areas, err := os.ReadDir(cmaDebugfs)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return m, err
+	}
+	for _, entry := range areas {
+		base, err := readNumber(filepath.Join(cmaDebugfs, entry.Name(), "base_pfn"))
+		count, countErr := readNumber(filepath.Join(cmaDebugfs, entry.Name(), "count"))
+		if err := errors.Join(err, countErr); err != nil {
+			return m, err
+		}
+		lo, page := base*pageSize(), pageSize()
+		m.Areas = append(m.Areas, physmem.Area{Name: entry.Name(), Range: mem.Range{Lo: lo, Hi: lo + count*page}})
+	}
+	return m, nil
+}
+
+// Alloc makes a buffer between two looks at the free lists.
+func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
+	if err := h.trace.clear(); err != nil {
+		return a, err
+	}
+	before, after := h.texts[0], h.texts[1]
+	counts := len(procFiles) - 1
+	for _, name := range procFiles[:counts] {
+		if err := h.read(name, before); err != nil {
+			return a, err
+		}
+	}
+	if _, err := h.marker.WriteString(markBefore); err != nil {
+		return a, err
+	}
+	if err := h.read(procFiles[counts], before); err != nil {
+		return a, err
+	}
+	buffer, allocErr := h.heap.Alloc(bytes)
+	if err := h.read(procFiles[counts], after); err != nil {
+		return a, err
+	}
+	if _, err := h.marker.WriteString(markAfter); err != nil {
+		return a, err
+	}
+	for _, name := range procFiles[:counts] {
+		if err := h.read(name, after); err != nil {
+			return a, err
+		}
+	}
+	if allocErr == nil {
+		h.buffers = append(h.buffers, buffer)
+	}
+	if a.Errno, err = errnoOf(allocErr); err != nil {
+		return a, err
+	}
+	if a.Before, err = parse(before); err != nil {
+		return a, err
+	}
+	if a.After, err = parse(after); err != nil {
+		return a, err
+	}
+	text, err := h.trace.read()
+	if err != nil {
+		return a, err
+	}
+	_, text, found := strings.Cut(text, markBefore)
+	text, _, ended := strings.Cut(text, markAfter)
+	if !found || !ended {
+		return a, errLostMarks
+	}
+	return a, readTakes(&a, text)
+}
+
+// Free closes a buffer.
+func (h *SystemHeap) Free(oldest bool) error {
+	at := len(h.buffers) - 1
+	if oldest {
+		at = 0
+	}
+	buffer := h.buffers[at]
+	h.buffers = append(h.buffers[:at], h.buffers[at+1:]...)
+	return buffer.Close()
+}
+
+// Close gives everything back.
+func (h *SystemHeap) Close() error {
+	var failed error
+	for _, b := range h.buffers {
+		failed = errors.Join(failed, b.Close())
+	}
+	for _, f := range h.files {
+		failed = errors.Join(failed, f.Close())
+	}
+	if h.marker != nil {
+		failed = errors.Join(failed, h.marker.Close())
+	}
+	return errors.Join(failed, h.trace.stop(), h.heap.Close())
+}
+
+// event is a line of the trace.
+type event struct {
+	name, text string
+	fields     map[string]string
+}
+
+func (e *event) number(key string) (uint64, error) {
+	n, err := strconv.ParseUint(e.fields[key], 0, 64)
+	if err != nil {
+		return 0, fmt.Errorf("trace: %s: %s is %q", e.name, key, e.fields[key])
+	}
+	return n, nil
+}
+
+// parseEvent reads a line such as
+//
+//	init-1 [000] ..... 2.345678: mm_page_alloc: page=… pfn=0x2700 order=8 migratetype=0 gfp_flags=…
+//
+// and returns nil for one of another kind. Source: kernel/trace/trace_output.c,
+// trace_print_lat_context and the events' print formats, Linux 6.12.
+func parseEvent(line string) *event {
+	at := strings.Index(line, ": ")
+	if strings.HasPrefix(line, "#") || at < 0 {
+		return nil
+	}
+	name, rest, found := strings.Cut(line[at+2:], ": ")
+	if !found {
+		return nil
+	}
+	e := &event{name: name, text: rest, fields: map[string]string{}}
+	for _, word := range strings.Fields(rest) {
+		if key, value, found := strings.Cut(word, "="); found {
+			e.fields[key] = value
+		}
+	}
+	return e
+}
+
+// readTakes reads what happened between the two looks at the free lists.
+func readTakes(a *validate.Allocation, text string) error {
+	last := "" // page frame taken
+	for _, line := range strings.Split(text, "\n") {
+		e := parseEvent(line)
+		if e == nil {
+			continue
+		}
+		take := func(orderKey, typeKey string) error {
+			order, err := e.number(orderKey)
+			if err != nil {
+				return err
+			}
+			kind, err := e.number(typeKey)
+			movable := kind == uint64(buddy.Movable)
+			if kind > uint64(buddy.Movable) || movable && order != 0 {
+				a.Disturbed = true
+			}
+			last = e.fields["pfn"]
+			a.Takes = append(a.Takes, validate.Take{Order: uint(order), Movable: movable})
+			return err
+		}
+		var err error
+		switch e.name {
+		case "mm_page_alloc":
+			err = addBlock(a, e)
+		case "mm_page_alloc_zone_locked":
+			err = take("order", "migratetype")
+		case "mm_page_alloc_extfrag":
+			// Where a whole pageblock is claimed, or a block stolen, this event is
+			// alone; else it follows that of the block.
+			if e.fields["pfn"] != last {
+				err = take("alloc_order", "alloc_migratetype")
+			}
+		case "mm_page_pcpu_drain":
+			a.Disturbed = true
+		case "mm_page_free":
+			// Other orders go to the lists of the CPU.
+			var order uint64
+			order, err = e.number("order")
+			a.Disturbed = a.Disturbed || order > 3 && order != 9
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// addBlock adds a block of pages to those of the buffer, if it was for the heap.
+func addBlock(a *validate.Allocation, e *event) error {
+	if !isHeapFlags(e.fields["gfp_flags"]) {
+		return nil
+	}
+	pfn, err := e.number("pfn")
+	order, orderErr := e.number("order")
+	kind, kindErr := e.number("migratetype")
+	a.Blocks = append(a.Blocks, validate.PageBlock{Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})
+	return errors.Join(err, orderErr, kindErr)
+}
+
+// isHeapFlags reports whether pages were asked for as the system heap does: by
+// GFP_HIGHUSER and zeroed, and not movable as those of processes are.
+func isHeapFlags(flags string) bool {
+	user := strings.Contains(flags, "GFP_HIGHUSER") || strings.Contains(flags, "__GFP_HIGHMEM")
+	return user && strings.Contains(flags, "__GFP_ZERO") && !strings.Contains(flags, "MOVABLE")
+}

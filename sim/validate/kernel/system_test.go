@@ -1,0 +1,55 @@
+//go:build linux
+
+package kernel
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"dmasim/devices/machine"
+	"dmasim/sim/validate"
+)
+
+// TestReadTakes reads lines as Linux 6.12 traces them.
+func TestReadTakes(t *testing.T) {
+	const heap = " gfp_flags=__GFP_HIGHMEM|__GFP_IO|__GFP_FS|__GFP_ZERO|__GFP_COMP|__GFP_HARDWALL"
+	const text = `# tracer: nop
+ dmasim-131 [000] ..... 4.1: mm_page_alloc_zone_locked: page=00000000a pfn=0x2700 order=8 migratetype=0 percpu_refill=0
+ dmasim-131 [000] ..... 4.2: mm_page_alloc: page=00000000a pfn=0x2700 order=8 migratetype=0` + heap + `
+ dmasim-131 [000] ..... 4.3: mm_page_alloc_extfrag: page=00000000b pfn=0x2800 alloc_order=8 fallback_order=10 pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=0 change_ownership=1
+ dmasim-131 [000] ..... 4.4: mm_page_alloc: page=00000000b pfn=0x2800 order=8 migratetype=0` + heap + `
+ dmasim-131 [000] ..... 4.5: mm_page_alloc_zone_locked: page=00000000c pfn=0x3000 order=0 migratetype=0 percpu_refill=1
+ dmasim-131 [000] ..... 4.5: mm_page_alloc_extfrag: page=00000000c pfn=0x3000 alloc_order=0 fallback_order=3 pageblock_order=9 alloc_migratetype=0 fallback_migratetype=1 fragmenting=1 change_ownership=1
+ dmasim-131 [000] ..... 4.6: mm_page_alloc: page=00000000c pfn=0x10 order=0 migratetype=0 gfp_flags=GFP_HIGHUSER|__GFP_ZERO
+ dmasim-131 [000] ..... 4.7: mm_page_alloc: page=00000000d pfn=0x3001 order=0 migratetype=1 gfp_flags=GFP_HIGHUSER_MOVABLE|__GFP_ZERO
+ dmasim-131 [000] ..... 4.8: mm_page_free: page=00000000d pfn=0x3001 order=0
+`
+	state := &machine.State{Zones: []machine.ZoneState{{Name: "DMA", Start: 1, Spanned: 4095}, {Name: "DMA32", Start: 4096, Spanned: 100000}}}
+	a := validate.Allocation{Before: state}
+	if err := readTakes(&a, text); err != nil {
+		t.Fatal(err)
+	}
+	want := validate.Allocation{
+		Before: state,
+		Blocks: []validate.PageBlock{{Zone: "DMA32", Order: 8}, {Zone: "DMA32", Order: 8}, {Zone: "DMA"}},
+		Takes:  []validate.Take{{Order: 8}, {Order: 8}, {}},
+	}
+	if diff := cmp.Diff(want, a); diff != "" {
+		t.Error(diff)
+	}
+	for _, line := range []string{
+		" x-1 [000] ..... 1.1: mm_page_pcpu_drain: page=0 pfn=0x1 order=0 migratetype=1",
+		" x-1 [000] ..... 1.1: mm_page_free: page=0 pfn=0x1 order=4",
+		" x-1 [000] ..... 1.1: mm_page_alloc_zone_locked: page=0 pfn=0x1 order=1 migratetype=1 percpu_refill=1",
+		" x-1 [000] ..... 1.1: mm_page_alloc_zone_locked: page=0 pfn=0x1 order=0 migratetype=2 percpu_refill=1",
+	} {
+		a := validate.Allocation{Before: state}
+		if err := readTakes(&a, line); err != nil || !a.Disturbed {
+			t.Errorf("%s: %v, disturbed %v", line, err, a.Disturbed)
+		}
+	}
+	if err := readTakes(&a, " x-1 [000] ..... 1.1: mm_page_alloc_zone_locked: page=0 pfn=0x1 order=many migratetype=2"); err == nil {
+		t.Error("a torn line is read")
+	}
+}

@@ -1,0 +1,181 @@
+package trace
+
+import (
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"dmasim/workloads"
+)
+
+// Bounds of what a reader holds in memory, whatever a file says.
+const (
+	maxLive     = 1 << 22 // buffers at a time
+	maxHeaps    = 1 << 12 // names
+	maxHeapName = 256     // bytes
+)
+
+var (
+	errLive     = fmt.Errorf("more than %d buffers live at a time", maxLive)
+	errHeaps    = fmt.Errorf("more than %d heaps", maxHeaps)
+	errHeapName = fmt.Errorf("the name of the heap is longer than %d bytes", maxHeapName)
+	errTime     = errors.New("the time does not fit in 64 bits of nanoseconds")
+)
+
+// bufferKey is what a recording knows a buffer by: in a heap, an address, an
+// inode or the like.
+type bufferKey struct {
+	heap int // index into matcher.heaps
+	id   uint64
+}
+
+type liveBuffer struct {
+	name, size uint64
+	left       uint64 // bytes that are not free yet
+	heap       int
+}
+
+// matcher makes events of what a recording says, matches frees with
+// allocations, and counts what has no match.
+type matcher struct {
+	losses  Losses
+	ready   []Event // from taken on: those to give out
+	taken   int
+	live    map[bufferKey]liveBuffer
+	names   uint64 // that were given to buffers
+	heaps   []string
+	skipped []bool // by heap: its events are not wanted
+	indices map[string]int
+	wanted  []string // names of heaps; none: all
+	last    int      // the heap that was asked for last
+	now     time.Duration
+	began   bool
+}
+
+func newMatcher(wanted []string) *matcher {
+	return &matcher{wanted: wanted, live: map[bufferKey]liveBuffer{}, indices: map[string]int{}, last: -1}
+}
+
+// heap returns the index of a heap.
+func (m *matcher) heap(name []byte) (int, error) {
+	if m.last >= 0 && m.heaps[m.last] == string(name) {
+		return m.last, nil
+	}
+	i, ok := m.indices[string(name)]
+	switch {
+	case ok:
+	case len(name) > maxHeapName:
+		return 0, errHeapName
+	case len(m.heaps) == maxHeaps:
+		return 0, errHeaps
+	default:
+		i = len(m.heaps)
+		m.heaps = append(m.heaps, string(name))
+		m.skipped = append(m.skipped, len(m.wanted) > 0 && !slices.Contains(m.wanted, string(name)))
+		m.indices[string(name)] = i
+	}
+	m.last = i
+	return i, nil
+}
+
+// advance sets the time of what follows. Clocks of several processors may differ
+// by a little: a time that is before the last one becomes that.
+func (m *matcher) advance(at time.Duration) {
+	if m.began && at < m.now {
+		m.losses.TimesBack++
+		return
+	}
+	m.now, m.began = at, true
+}
+
+// alloc is an allocation that was served. If a buffer of the same key lives, it
+// was freed unseen.
+func (m *matcher) alloc(key bufferKey, e Event) error {
+	if m.skipped[key.heap] {
+		return nil
+	}
+	if e.Size == 0 {
+		m.losses.UnknownSizes++
+		return nil
+	}
+	if old, ok := m.live[key]; ok {
+		m.losses.MissedFrees++
+		m.free(key, old.left, 0)
+	}
+	if len(m.live) == maxLive {
+		return errLive
+	}
+	e.At, e.Kind, e.Buffer, e.Heap = m.now, workloads.Alloc, m.names, m.heaps[key.heap]
+	m.names++
+	m.live[key] = liveBuffer{e.Buffer, e.Size, e.Size, key.heap}
+	m.ready = append(m.ready, e)
+	return nil
+}
+
+// failed is an allocation that was not served.
+func (m *matcher) failed(heap int, e Event) {
+	if m.skipped[heap] {
+		return
+	}
+	if e.Size == 0 {
+		m.losses.UnknownSizes++
+		return
+	}
+	e.At, e.Kind, e.Failed, e.Buffer, e.Heap = m.now, workloads.Alloc, true, m.names, m.heaps[heap]
+	m.names++
+	m.ready = append(m.ready, e)
+}
+
+// free is a free of so many bytes. A buffer whose key is a place may be freed in
+// pieces, from its front on, as CMA's debugfs and drivers that split pages do; it
+// is free when the last of them is. unit is then how many bytes a place has, else
+// 0.
+func (m *matcher) free(key bufferKey, size, unit uint64) {
+	if m.skipped[key.heap] {
+		return
+	}
+	b, ok := m.live[key]
+	if !ok {
+		m.losses.UnmatchedFrees++
+		return
+	}
+	delete(m.live, key)
+	if size < b.left && unit > 0 {
+		rest := bufferKey{key.heap, key.id + size/unit}
+		if _, taken := m.live[rest]; !taken {
+			if b.left == b.size {
+				m.losses.InPieces++
+			}
+			b.left -= size
+			m.live[rest] = b
+			return
+		}
+	}
+	if b.left != size {
+		m.losses.OtherSizes++
+	}
+	m.ready = append(m.ready, Event{At: m.now, Kind: workloads.Free, Buffer: b.name, Size: b.size, Heap: m.heaps[key.heap]})
+}
+
+// take returns the next event that is ready.
+func (m *matcher) take(e *Event) bool {
+	if m.taken == len(m.ready) {
+		m.ready, m.taken = m.ready[:0], 0
+		return false
+	}
+	*e = m.ready[m.taken]
+	m.taken++
+	return true
+}
+
+// unfreed returns how many buffers live.
+func (m *matcher) unfreed() uint64 {
+	var n uint64
+	for _, b := range m.live {
+		if !m.skipped[b.heap] {
+			n++
+		}
+	}
+	return n
+}

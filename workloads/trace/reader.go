@@ -1,0 +1,371 @@
+package trace
+
+import (
+	"bufio"
+	"bytes"
+	"cmp"
+	"compress/gzip"
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"slices"
+	"strings"
+	"time"
+
+	"dmasim/mem"
+	"dmasim/workloads"
+)
+
+// Format names the form of a trace.
+type Format string
+
+// The formats.
+const (
+	MiniMalloc Format = "minimalloc" // see [ReadMiniMalloc]
+	Placements Format = "placement"  // see [NewPlacementReader]
+	CSV        Format = "csv"        // events as rows; see docs/traces.md
+	Ftrace     Format = "ftrace"     // the text of Linux's trace: CMA, pages, dma-bufs
+	Bufinfo    Format = "bufinfo"    // pictures of debugfs's dma_buf/bufinfo
+	Sysfs      Format = "sysfs"      // pictures of /sys/kernel/dmabuf/buffers
+)
+
+// Formats returns all formats.
+func Formats() []Format { return []Format{MiniMalloc, Placements, CSV, Ftrace, Bufinfo, Sysfs} }
+
+// ErrUnknownFormat is a file that is in none of the formats.
+var ErrUnknownFormat = errors.New("not a trace that is known")
+
+// Options say how a trace is read. The zero value will do.
+type Options struct {
+	Format Format // "": told by the content
+	// Page is the page size in formats that count pages, 4, 16 or 64 KiB. 0: what
+	// the trace says, else 4 KiB.
+	Page mem.Size
+	// Tick is the length of a time step of MiniMalloc's, the time from one record
+	// of a placement trace to the next, and from one picture without a time to the
+	// next. 0: 1 µs.
+	Tick time.Duration
+	// Order is that of buffers of MiniMalloc's that start at a time. "": FileOrder.
+	Order Order
+	// Heaps are those whose events are given out; none: all.
+	Heaps []string
+}
+
+const defaultPage = 4 << 10
+
+func checkPage(page mem.Size) error {
+	switch page {
+	case 4 * mem.KiB, 16 * mem.KiB, 64 * mem.KiB:
+		return nil
+	}
+	return fmt.Errorf("page size %v, want 4KiB, 16KiB or 64KiB", page)
+}
+
+// Reader reads a trace of any format event by event, in bounded memory: what it
+// holds grows with the buffers that live at a time, and of MiniMalloc's format,
+// whose rows have no order, with the buffers.
+type Reader struct {
+	format  Format
+	options Options
+	decoder decoder
+	matcher *matcher
+	file    io.Closer // nil: the caller's
+	problem *Problem
+	header  PlacementHeader
+	err     error
+}
+
+// decoder reads one format.
+type decoder interface {
+	// next makes the next events, perhaps none, and returns io.EOF at the end.
+	next(*matcher) error
+}
+
+// Open opens a file; see [NewReader].
+func Open(path string, o Options) (*Reader, error) {
+	f, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	r, err := NewReader(f, path, o)
+	if err != nil {
+		f.Close()
+		return nil, err
+	}
+	r.file = f
+	return r, nil
+}
+
+// NewReader starts to read a trace, which may be compressed with gzip. path is for
+// errors only. The error names the place where there is one; it wraps
+// ErrUnknownFormat where the format can't be told.
+func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
+	if o.Page != 0 {
+		if err := checkPage(o.Page); err != nil {
+			return nil, err
+		}
+	}
+	if o.Tick < 0 {
+		return nil, fmt.Errorf("the time step is %v, want more than 0", o.Tick)
+	}
+	o.Tick = cmp.Or(o.Tick, time.Microsecond)
+	o.Order = cmp.Or(o.Order, FileOrder)
+	if !slices.Contains(Orders(), o.Order) {
+		return nil, fmt.Errorf("unknown order %q, want one of %q", o.Order, Orders())
+	}
+	plain, err := unzipped(in)
+	if err != nil {
+		return nil, fmt.Errorf("%s: %w", path, err)
+	}
+	r := &Reader{format: o.Format, options: o, matcher: newMatcher(o.Heaps)}
+	if r.format == "" {
+		head, err := plain.Peek(maxLine)
+		if err != nil && err != io.EOF {
+			return nil, fmt.Errorf("%s: %w", path, torn(err))
+		}
+		if len(head) == 0 {
+			return nil, fmt.Errorf("%s: %w: it is empty", path, ErrUnknownFormat)
+		}
+		if bytes.HasPrefix(head, []byte("\x17\x08Dtracing")) {
+			return nil, fmt.Errorf("%s: %w: it is a binary file of trace-cmd; take the text of trace-cmd report", path, ErrUnknownFormat)
+		}
+		if r.format = detect(head); r.format == "" {
+			return nil, fmt.Errorf("%s: %w, none of %s", path, ErrUnknownFormat, formatList())
+		}
+	}
+	if err := r.start(plain, path); err != nil {
+		return nil, err
+	}
+	return r, nil
+}
+
+func formatList() string {
+	var names []string
+	for _, f := range Formats() {
+		names = append(names, string(f))
+	}
+	return strings.Join(names, ", ")
+}
+
+// unzipped returns a reader of what in holds, unzipped where it is zipped, with
+// room for a line.
+func unzipped(in io.Reader) (*bufio.Reader, error) {
+	buffered := bufio.NewReaderSize(in, maxLine)
+	if magic, _ := buffered.Peek(2); string(magic) != "\x1f\x8b" {
+		return buffered, nil
+	}
+	z, err := gzip.NewReader(buffered)
+	if err != nil {
+		return nil, torn(err)
+	}
+	return bufio.NewReaderSize(z, maxLine), nil
+}
+
+// start makes the decoder.
+func (r *Reader) start(in *bufio.Reader, path string) error {
+	text := lines{in: in, path: path}
+	if len(r.options.Heaps) > 0 && (r.format == MiniMalloc || r.format == Placements) {
+		return fmt.Errorf("%s: the format %s tells of no heaps to choose from", path, r.format)
+	}
+	switch r.format {
+	case MiniMalloc:
+		problem, err := ReadMiniMalloc(in, path)
+		if err != nil {
+			return err
+		}
+		if _, err := problem.Replay(ReplayOptions{Order: r.options.Order, Tick: r.options.Tick}); err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		r.problem = problem
+		r.decoder = &problemEvents{newSweep(problem.Buffers, r.options.Order), r.options.Tick}
+	case Placements:
+		placements, err := NewPlacementReader(in)
+		if err != nil {
+			return fmt.Errorf("%s: %w", path, err)
+		}
+		r.header = placements.Header
+		r.decoder = &placementEvents{placements, path, r.options.Tick, map[uint32]uint64{}}
+	case CSV:
+		r.decoder = &csvTrace{lines: text}
+	case Ftrace:
+		r.decoder = newFtrace(text, uint64(r.options.Page))
+	case Bufinfo, Sysfs:
+		r.decoder = &snapshots{lines: text, sysfs: r.format == Sysfs, tick: r.options.Tick}
+	default:
+		return fmt.Errorf("unknown format %q of a trace, want one of %s", r.format, formatList())
+	}
+	return nil
+}
+
+// Format returns the format, which may have been told by the content.
+func (r *Reader) Format() Format { return r.format }
+
+// Problem returns the whole of a trace in MiniMalloc's format, of others nil.
+func (r *Reader) Problem() *Problem { return r.problem }
+
+// Header returns what the head of a binary placement trace says; else it is zero.
+func (r *Reader) Header() PlacementHeader { return r.header }
+
+// Heaps returns the names of the heaps that were seen so far, wanted or not.
+func (r *Reader) Heaps() []string { return slices.Clone(r.matcher.heaps) }
+
+// Losses returns what was missing so far. Nothing is in a placement trace, which is
+// made and not recorded: it may end anywhere.
+func (r *Reader) Losses() Losses {
+	l := r.matcher.losses
+	if r.err == io.EOF {
+		l.NeverFreed = r.matcher.unfreed()
+	}
+	return l
+}
+
+// Next sets e to the next event. It returns false at the end of the trace or
+// after an error; see [Reader.Err].
+func (r *Reader) Next(e *Event) bool {
+	for {
+		if r.matcher.take(e) {
+			return true
+		}
+		if r.err != nil {
+			return false
+		}
+		r.err = r.decoder.next(r.matcher)
+		if r.err != nil && r.err != io.EOF {
+			r.matcher.ready = r.matcher.ready[:0]
+			return false
+		}
+	}
+}
+
+// Err returns the error that ended the trace, if one did.
+func (r *Reader) Err() error {
+	if r.err == io.EOF {
+		return nil
+	}
+	return r.err
+}
+
+// Close closes the file of [Open].
+func (r *Reader) Close() error {
+	if r.file == nil {
+		return nil
+	}
+	return r.file.Close()
+}
+
+// detect tells the format of a trace by its beginning; "": none.
+func detect(head []byte) Format {
+	if bytes.HasPrefix(head, []byte("DMATRC0")) {
+		return Placements
+	}
+	head = bytes.TrimPrefix(head, []byte("\ufeff"))
+	onlyComments := len(head) > 0
+	for line := range bytes.Lines(head) {
+		text := bytes.TrimRight(line, "\r\n")
+		_, isTime := parseClock(text)
+		switch {
+		case bytes.HasPrefix(text, []byte("# tracer:")):
+			return Ftrace
+		case len(bytes.TrimSpace(text)) == 0, text[0] == '#':
+			continue
+		case isTime:
+		case string(text) == bufinfoHead:
+			return Bufinfo
+		case bytes.Contains(text, sysfsFolder):
+			return Sysfs
+		case isPlacementLine(text):
+			return Placements
+		case bytes.Contains(text, []byte("time_ns")) && bytes.IndexByte(text, ',') > 0:
+			return CSV
+		case isProblemHeader(string(text)):
+			return MiniMalloc
+		case bytes.HasPrefix(text, []byte("CPU:")), bytes.HasPrefix(text, []byte("cpus=")), isRecord(text):
+			return Ftrace
+		case bytes.HasPrefix(text, []byte("version =")): // trace-cmd
+		default:
+			return ""
+		}
+		onlyComments = false
+	}
+	if onlyComments {
+		return Placements // the simplest of those that may be comments alone
+	}
+	return ""
+}
+
+func isRecord(line []byte) bool {
+	_, ok := parseRecord(line)
+	return ok
+}
+
+// isPlacementLine reports whether a line begins as those of a placement trace in
+// text do.
+func isPlacementLine(line []byte) bool {
+	return len(line) > 2 && (line[0] == 'a' || line[0] == 'f') && line[1] == ' ' && isDigit(line[2])
+}
+
+// isProblemHeader reports whether a line names columns of MiniMalloc's, one of
+// them at least that others do not have.
+func isProblemHeader(line string) bool {
+	for field := range strings.SplitSeq(line, ",") {
+		switch columnNames[strings.TrimSpace(field)] {
+		case "lower", "upper", "end":
+			return true
+		}
+	}
+	return false
+}
+
+// problemEvents gives out the buffers of a static problem by time.
+type problemEvents struct {
+	sweep sweep
+	tick  time.Duration
+}
+
+func (p *problemEvents) next(m *matcher) error {
+	i, end, ok := p.sweep.next()
+	if !ok {
+		return io.EOF
+	}
+	b := &p.sweep.buffers[i]
+	e := Event{At: time.Duration(b.Lower) * p.tick, Buffer: uint64(i), Size: b.Size, Align: b.Align}
+	if end {
+		e = Event{At: time.Duration(b.Upper) * p.tick, Kind: workloads.Free, Buffer: uint64(i), Size: b.Size}
+	}
+	m.ready = append(m.ready, e)
+	return nil
+}
+
+// placementEvents gives out the records of a placement trace.
+type placementEvents struct {
+	records *PlacementReader
+	path    string
+	tick    time.Duration
+	sizes   map[uint32]uint64 // of live slots
+}
+
+func (p *placementEvents) next(m *matcher) error {
+	r, ok := p.records.Next()
+	switch {
+	case !ok && p.records.Err() == nil:
+		return io.EOF
+	case !ok:
+		return fmt.Errorf("%s: %w", p.path, p.records.Err())
+	}
+	e := Event{At: m.now, Buffer: uint64(r.Slot), Size: r.Size, Align: r.Align, Limit: r.Limit}
+	if r.Free {
+		e = Event{At: m.now, Kind: workloads.Free, Buffer: uint64(r.Slot), Size: p.sizes[r.Slot]}
+		delete(p.sizes, r.Slot)
+	} else if len(p.sizes) == maxLive {
+		return fmt.Errorf("%s: %w", p.path, errLive)
+	} else {
+		p.sizes[r.Slot] = r.Size
+	}
+	if m.now > 1<<63-1-p.tick {
+		return fmt.Errorf("%s: %w", p.path, ErrTooLong)
+	}
+	m.now += p.tick
+	m.ready = append(m.ready, e)
+	return nil
+}

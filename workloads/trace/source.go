@@ -1,0 +1,49 @@
+package trace
+
+import (
+	"time"
+
+	"dmasim/workloads"
+)
+
+// Source is a recorded trace as work: a workloads.Source that reads as it goes.
+// Its clock begins with the first event. A request that failed when it was
+// recorded is asked for as well and, if it is served, given back at once: the
+// program went on without it. There is one client, number 0.
+type Source struct {
+	reader *Reader
+	zero   time.Duration
+	began  bool
+	event  Event
+	failed bool // event is to be given back
+}
+
+// NewSource returns the work that is left in r.
+func NewSource(r *Reader) *Source { return &Source{reader: r} }
+
+// Next implements workloads.Source. The outcome is not looked at.
+func (s *Source) Next(*workloads.Outcome) (workloads.Op, bool) {
+	e := &s.event
+	if s.failed {
+		s.failed = false
+		return workloads.Op{At: e.At - s.zero, Kind: workloads.Free, Buffer: e.Buffer}, true
+	}
+	if !s.reader.Next(e) {
+		return workloads.Op{}, false
+	}
+	if !s.began {
+		s.zero, s.began = e.At, true
+	}
+	s.failed = e.Failed
+	op := workloads.Op{At: e.At - s.zero, Kind: e.Kind, Buffer: e.Buffer}
+	if e.Kind == workloads.Alloc {
+		op.Size, op.Align, op.Limit = e.Size, e.Align, e.Limit
+	}
+	return op, true
+}
+
+// Err implements workloads.Source.
+func (s *Source) Err() error { return s.reader.Err() }
+
+// Close closes the reader.
+func (s *Source) Close() error { return s.reader.Close() }
