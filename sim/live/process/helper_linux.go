@@ -3,6 +3,7 @@
 package process
 
 import (
+	"errors"
 	"os"
 	"runtime"
 	"syscall"
@@ -81,7 +82,13 @@ func obey() error {
 	if err := p.prepare(); err != nil {
 		return err
 	}
-	if err := closeCopies(); err != nil {
+	// The runtime opens the files of its poller when it first needs one, at whatever
+	// descriptors are free: now, while those of programs are not.
+	r, w, err := os.Pipe()
+	if err != nil {
+		return err
+	}
+	if err := errors.Join(r.Close(), w.Close(), closeCopies()); err != nil {
 		return err
 	}
 	p.loop()
