@@ -70,6 +70,17 @@ type recorder struct{ lines []string }
 
 func (r *recorder) Advance(now time.Duration) { r.lines = append(r.lines, fmt.Sprintf("-> %d", now)) }
 
+// times returns the times that passed.
+func (r *recorder) times() (all []time.Duration) {
+	for _, line := range r.lines {
+		var at time.Duration
+		if _, err := fmt.Sscanf(line, "-> %d", &at); err == nil {
+			all = append(all, at)
+		}
+	}
+	return all
+}
+
 func (r *recorder) Event(e *sim.Event) {
 	kind := "alloc"
 	if e.Kind == sim.Free {
@@ -247,6 +258,43 @@ func TestCancelled(t *testing.T) {
 	}
 	if err := s.Run(ctx); !errors.Is(err, context.Canceled) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// clock notes the times that it is told, of which it needs every seventh.
+type clock struct{ told []time.Duration }
+
+func (c *clock) Advance(now time.Duration) { c.told = append(c.told, now) }
+
+func (c *clock) Due() time.Duration { return time.Duration(len(c.told)+1) * 7 }
+
+func (*clock) Event(*sim.Event) {}
+
+// TestSamplers lets time pass unobserved, unless another observer needs all of it.
+func TestSamplers(t *testing.T) {
+	var ops []workloads.Op
+	for at := range time.Duration(30) {
+		ops = append(ops, timed(at, 100, 1))
+	}
+	for _, others := range [][]sim.Observer{nil, {&recorder{}}} {
+		cfg := system(t, &script{ops: ops})
+		cfg.Duration = 30
+		c := &clock{}
+		s, err := sim.New(cfg, others...)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Observe(c)
+		if err := s.Run(context.Background()); err != nil {
+			t.Fatal(err)
+		}
+		want := "[7ns 14ns 21ns 28ns]"
+		if len(others) > 0 {
+			want = fmt.Sprint(others[0].(*recorder).times())
+		}
+		if got := fmt.Sprint(c.told); got != want || s.Now() != 30 {
+			t.Errorf("with %d others: told %s until %v, want %s", len(others), got, s.Now(), want)
+		}
 	}
 }
 
