@@ -62,7 +62,9 @@ func means(c *experiment.Comparison) body {
 		}
 		panels = append(panels, p)
 	}
-	return intervalPanels(panels, c.Variants, nil)
+	b := intervalPanels(panels, c.Variants, nil)
+	b.data = meansData(c)
+	return b
 }
 
 func differences(c *experiment.Comparison) body {
@@ -86,7 +88,9 @@ func differences(c *experiment.Comparison) body {
 		{"supported: p < 0.05 after Holm's correction", glyphThumb(intervalMark(blue, true))},
 		{"not supported", glyphThumb(intervalMark(gray(110), false))},
 	}
-	return intervalPanels(panels, names, key)
+	b := intervalPanels(panels, names, key)
+	b.data = differencesData(c)
+	return b
 }
 
 func intervalMark(c color.Color, filled bool) draw.GlyphStyle {
@@ -225,7 +229,7 @@ func survival(c *experiment.Comparison) body {
 		p.Add(survivalCurve{c.Survival[v].Curve, c.Horizon.Seconds(), line})
 	}
 	return body{
-		width: columnWidth, height: 2.1 * vg.Inch, legend: key,
+		width: columnWidth, height: 2.1 * vg.Inch, legend: key, data: survivalData(c),
 		draw: func(c draw.Canvas) { p.Draw(c) },
 	}
 }
