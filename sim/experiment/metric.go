@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"dmasim/allocator"
@@ -29,6 +30,17 @@ type Metric struct {
 	Unit    string // share, s, bytes or count
 	Better  Better
 	Summary string // one line
+}
+
+// BetterOf says which values of a metric of that name one wants.
+func BetterOf(name string) Better {
+	switch kind, _, _ := strings.Cut(name, ":"); kind {
+	case "failed", "failed-bytes", "waste", "index", "reach-index", "high-water", "killed", "incidents":
+		return Lower
+	case FailureFree:
+		return Higher
+	}
+	return Neither
 }
 
 // FailureFree is the name of the metric that is a lifetime.

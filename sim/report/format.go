@@ -6,12 +6,9 @@ import (
 	"io"
 	"slices"
 	"strings"
-	"time"
 
-	"codeberg.org/go-pdf/fpdf"
 	"gonum.org/v1/plot/vg/draw"
 	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgpdf"
 	"gonum.org/v1/plot/vg/vgsvg"
 
 	"dmasim/internal/suggest"
@@ -87,22 +84,6 @@ var svgFixes = strings.NewReplacer(
 	"data:image/jpg;base64,", "data:image/png;base64,",
 	`"font-family:Liberation Sans;`, `"font-family:Liberation Sans,Arial,Helvetica,sans-serif;`,
 )
-
-// A PDF says when it was made, and lists its parts in the order of a map, unless it
-// is told otherwise before it is begun.
-func init() {
-	fpdf.SetDefaultCreationDate(time.Unix(0, 0).UTC())
-	fpdf.SetDefaultModificationDate(time.Unix(0, 0).UTC())
-	fpdf.SetDefaultCatalogSort(true)
-}
-
-// WritePDF writes the figure with its font in it, dated 1970.
-func (f *Figure) WritePDF(w io.Writer) error {
-	c := vgpdf.New(f.width, f.height)
-	f.draw(draw.New(c))
-	_, err := c.WriteTo(w)
-	return err
-}
 
 // Files are the figure in some formats, and what it shows as CSV, all below
 // figures/.

@@ -192,7 +192,7 @@ func (n intervalNames) GlyphBoxes(*plot.Plot) []plot.GlyphBox {
 // valueScale is for an axis of a metric's unit from lo to hi, which may be
 // negative.
 func valueScale(unit string, lo, hi float64) scale {
-	const steps = 4
+	const steps = 5
 	largest := max(math.Abs(lo), math.Abs(hi))
 	var s scale
 	switch unit {
@@ -207,8 +207,11 @@ func valueScale(unit string, lo, hi float64) scale {
 	default:
 		s = scale{unit: unit, size: 1}
 	}
-	s.step = roundStep((hi-lo)/s.size, steps) * s.size
-	s.limit = hi
+	if s.limit = hi; unit == "bytes" {
+		s.step = max(1, math.Exp2(math.Ceil(math.Log2((hi-lo)/steps))))
+	} else {
+		s.step = roundStep((hi-lo)/s.size, steps) * s.size
+	}
 	return s
 }
 

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ type sweepOptions struct {
 	check   bool
 	retry   bool
 	metric  string
+	heatmap []string
+	front   []string
+	formats formats
 	partial bool
 	shard   string
 	shards  int
@@ -82,16 +86,28 @@ func (o *sweepOptions) addRunFlags(flags *pflag.FlagSet) {
 
 func (o *sweepOptions) addMergeFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
-	flags.StringVar(&o.metric, "metric", "failed", "metric in the table that is printed")
+	flags.StringVar(&o.metric, "metric", "failed", "metric in the table that is printed, and in figures")
+	flags.StringSliceVar(&o.heatmap, "heatmap", nil, "two parameters, `X,Y`, to draw the metric over (default those that list numbers, if they are two)")
+	flags.StringSliceVar(&o.front, "frontier", []string{"failed", "waste"}, "two metrics, `A,B`, to draw against each other")
+	o.formats.addTo(flags)
 }
 
 // load reads the experiment, and where its results go if no flag says it.
 func (o *sweepOptions) load(file string) (*sweep.Experiment, error) {
 	e, err := sweep.Load(file)
-	if err == nil && o.out == "" {
+	if err != nil {
+		return nil, err
+	}
+	if o.out == "" {
 		o.out = filepath.Join("dmasim-out", e.Name+"-sweep")
 	}
-	return e, err
+	if len(o.front) == 1 || len(o.front) > 2 {
+		return nil, fmt.Errorf("--frontier %s: want two metrics, like failed,waste", strings.Join(o.front, ","))
+	}
+	if _, err := report.HeatmapAxes(e, o.heatmap); err != nil {
+		return nil, fmt.Errorf("--heatmap: %w", err)
+	}
+	return e, nil
 }
 
 // cells is where the outcomes of cells are gathered.
@@ -169,7 +185,11 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	if err != nil {
 		return err
 	}
-	files := append(report.SweepFiles(r), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
+	figures, err := report.SweepFigures(r, report.SweepChoice{Metric: o.metric, Axes: o.heatmap, Frontier: [2]string(o.front)})
+	if err != nil {
+		return err
+	}
+	files := append(append(report.SweepFiles(r), report.FigureFiles(figures, o.formats)...), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
 		_, err := w.Write(resolved)
 		return err
 	}}, result.File{Name: "experiment.yaml", Write: func(w io.Writer) error {
@@ -184,7 +204,7 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	if o.asJSON {
 		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out})
 	} else {
-		err = o.print(cmd.OutOrStdout(), r)
+		err = o.print(cmd.OutOrStdout(), r, len(figures) > 0)
 	}
 	if err == nil && r.Failed() > 0 {
 		err = errNo
@@ -192,7 +212,7 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	return err
 }
 
-func (o *sweepOptions) print(w io.Writer, r *sweep.Results) error {
+func (o *sweepOptions) print(w io.Writer, r *sweep.Results, drawn bool) error {
 	if err := report.SweepTable(w, r, o.metric); err != nil {
 		return err
 	}
@@ -211,6 +231,9 @@ func (o *sweepOptions) print(w io.Writer, r *sweep.Results) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "tables:  %s{cells,runs,points}.{csv,parquet}\n", filepath.Clean(o.out)+string(filepath.Separator))
+	if drawn {
+		fmt.Fprintf(w, "pictures: %s\n", filepath.Join(o.out, "figures")+string(filepath.Separator))
+	}
+	_, err := fmt.Fprintf(w, "tables:   %s{cells,runs,points}.{csv,parquet}\n", filepath.Clean(o.out)+string(filepath.Separator))
 	return err
 }
