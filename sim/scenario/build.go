@@ -53,12 +53,22 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	if w.Trace != nil {
 		return w.Trace.source()
 	}
+	return w.churnSource(seed)
+}
+
+func (w *Workload) churnSource(seed uint64) (workloads.Source, error) {
+	if w.Churn.Saturated {
+		return workloads.NewSaturated(w.churnConfig(seed))
+	}
 	return workloads.NewChurn(w.churnConfig(seed))
 }
 
 func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
 	config := workloads.ChurnConfig{
-		Name: w.Name, Seed: seed, Interarrival: workloads.Distribution(w.Churn.Every), Count: w.Churn.Count,
+		Name: w.Name, Seed: seed, Count: w.Churn.Count,
+	}
+	if w.Churn.Every != nil {
+		config.Interarrival = workloads.Distribution(*w.Churn.Every)
 	}
 	for _, c := range w.Churn.Clients {
 		config.Clients = append(config.Clients, workloads.ChurnClient{

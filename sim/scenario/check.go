@@ -14,7 +14,6 @@ import (
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
-	"dmasim/workloads"
 	"dmasim/workloads/program"
 	"dmasim/workloads/trace"
 )
@@ -258,6 +257,9 @@ func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
 		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
 	mistakes := c.Mistakes()
+	if (w.Churn.Every == nil) == !w.Churn.Saturated {
+		c.Fail(place, "want either every or saturated: true")
+	}
 	for j, client := range w.Churn.Clients {
 		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {
@@ -273,7 +275,7 @@ func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
 	if c.Mistakes() > mistakes {
 		return
 	}
-	if _, err := workloads.NewChurn(w.churnConfig(c.spec.Seed)); err != nil {
+	if _, err := w.churnSource(c.spec.Seed); err != nil {
 		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 }

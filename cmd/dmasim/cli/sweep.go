@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"runtime"
 	"slices"
@@ -94,7 +95,7 @@ func (o *sweepOptions) addMergeFlags(flags *pflag.FlagSet) {
 
 // load reads the experiment, and where its results go if no flag says it.
 func (o *sweepOptions) load(file string) (*sweep.Experiment, error) {
-	e, err := sweep.Load(file)
+	e, err := sweep.Find(file)
 	if err != nil {
 		return nil, err
 	}
@@ -163,6 +164,48 @@ type sweepSummary struct {
 	Failed       int    `json:"failed"`
 	Missing      int    `json:"missing"`
 	Directory    string `json:"directory"`
+	// Checks are those of an experiment that says what should come of it.
+	Checks []checkSummary `json:"checks,omitempty"`
+}
+
+// checkSummary is what a program reads of one thing that is known from elsewhere.
+type checkSummary struct {
+	Source    string   `json:"source"`
+	Metric    string   `json:"metric"`
+	Above     string   `json:"above,omitempty"`
+	Point     string   `json:"point"`
+	Minus     string   `json:"minus,omitempty"`
+	Sign      string   `json:"expected_sign,omitempty"`
+	Expected  *float64 `json:"expected,omitempty"`
+	Error     float64  `json:"expected_half_width,omitempty"`
+	Tolerance float64  `json:"tolerance,omitempty"`
+	Runs      int      `json:"runs"`
+	Mean      *float64 `json:"mean"`
+	Low       *float64 `json:"low"`
+	High      *float64 `json:"high"`
+	Off       *float64 `json:"standard_errors_off"`
+	Agrees    bool     `json:"agrees"`
+}
+
+func newCheckSummaries(checks []sweep.Check) []checkSummary {
+	number := func(v float64) *float64 {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	var list []checkSummary
+	for _, c := range checks {
+		s := checkSummary{
+			Source: c.Source, Metric: c.Metric, Above: c.Above, Point: c.Point, Minus: c.Minus, Sign: string(c.Sign), Error: c.Error, Tolerance: c.Tolerance,
+			Runs: c.Runs, Mean: number(c.Ours.Estimate), Low: number(c.Ours.Lo), High: number(c.Ours.Hi), Off: number(c.Off), Agrees: c.Agrees,
+		}
+		if c.Sign == "" {
+			s.Expected = number(c.Expected)
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 // merge writes the tables of all cells that there are. The answer is no if cells
@@ -189,7 +232,13 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	if err != nil {
 		return err
 	}
-	files := append(append(report.SweepFiles(r), report.FigureFiles(figures, o.formats)...), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
+	checks := r.Checks()
+	tables := report.SweepFiles(r)
+	if len(checks) > 0 {
+		tables = append(tables, report.CheckData(checks).Files("expected")...)
+		figures = append(figures, report.CheckFigure(checks))
+	}
+	files := append(append(tables, report.FigureFiles(figures, o.formats)...), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
 		_, err := w.Write(resolved)
 		return err
 	}}, result.File{Name: "experiment.yaml", Write: func(w io.Writer) error {
@@ -202,21 +251,33 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 		return interrupted(failedRun{err})
 	}
 	if o.asJSON {
-		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out})
+		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out, newCheckSummaries(checks)})
 	} else {
-		err = o.print(cmd.OutOrStdout(), r, len(figures) > 0)
+		err = o.print(cmd, r, checks, len(figures) > 0)
 	}
-	if err == nil && r.Failed() > 0 {
+	disagrees := slices.ContainsFunc(checks, func(c sweep.Check) bool { return !c.Agrees })
+	if err == nil && (r.Failed() > 0 || disagrees) {
 		err = errNo
 	}
 	return err
 }
 
-func (o *sweepOptions) print(w io.Writer, r *sweep.Results, drawn bool) error {
-	if err := report.SweepTable(w, r, o.metric); err != nil {
+func (o *sweepOptions) print(cmd *cobra.Command, r *sweep.Results, checks []sweep.Check, drawn bool) error {
+	w, e := cmd.OutOrStdout(), r.Experiment
+	if len(checks) > 0 && !cmd.Flags().Changed("metric") {
+		if err := report.CheckTable(w, checks); err != nil {
+			return err
+		}
+		agree := 0
+		for _, c := range checks {
+			if c.Agrees {
+				agree++
+			}
+		}
+		fmt.Fprintf(w, "\n%d of %d agree\n", agree, len(checks))
+	} else if err := report.SweepTable(w, r, o.metric); err != nil {
 		return err
 	}
-	e := r.Experiment
 	fmt.Fprintf(w, "\n%s: %d cells, %d points in %d replications each\n", e.Name, e.Cells(), e.Points(), e.Replications)
 	if n := r.Missing(); n > 0 {
 		fmt.Fprintf(w, "missing: %d cells\n", n)

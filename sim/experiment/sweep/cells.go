@@ -17,6 +17,7 @@ import (
 // Experiment is an experiment that was read and found right.
 type Experiment struct {
 	Name         string
+	Description  string
 	Replications int // of every point
 	Seed         uint64
 	WarmUp       time.Duration
@@ -28,6 +29,7 @@ type Experiment struct {
 	sampled  int // points of the sample; 1 without one
 	points   int
 	digest   digest
+	expected []expectation
 }
 
 // Parameter is what a parameter of an experiment may be.
