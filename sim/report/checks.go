@@ -16,29 +16,27 @@ import (
 )
 
 // CheckTable writes what runs say of what is known from elsewhere: for each source, a
-// row for each point with what is expected, our mean with the half-width of its 95 %
+// row for each point of a metric with what is expected, our mean with the half-width of its 95 %
 // interval, by how many standard errors it is off, and the verdict; at most 80 columns
 // wide.
 func CheckTable(w io.Writer, checks []sweep.Check) error {
-	const heads = 5
 	var text strings.Builder
 	for i := 0; i < len(checks); {
-		end := i + 1
-		for end < len(checks) && checks[end].Source == checks[i].Source {
-			end++
+		if i == 0 || checks[i].Source != checks[i-1].Source {
+			if i > 0 {
+				text.WriteByte('\n')
+			}
+			fmt.Fprintln(&text, cutName(checks[i].Source, lineWidth))
 		}
-		if i > 0 {
-			text.WriteByte('\n')
-		}
-		fmt.Fprintln(&text, cutName(checks[i].Source, lineWidth))
-		columns := [][]string{{""}, {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
-		for ; i < end; i++ {
+		first := &checks[i]
+		columns := [][]string{{checkMetric(first)}, {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
+		for ; i < len(checks) && checks[i].Source == first.Source && checkMetric(&checks[i]) == columns[0][0]; i++ {
 			for k, cell := range checkRow(&checks[i]) {
 				columns[k] = append(columns[k], cell)
 			}
 		}
 		widths := columnWidths(columns)
-		room := lineWidth - 2*heads
+		room := lineWidth - 2*(len(columns)-1)
 		for _, width := range widths[1:] {
 			room -= width
 		}
@@ -56,7 +54,7 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 }
 
 func checkRow(c *sweep.Check) []string {
-	row := []string{checkName(c), checkTheirs(c), "-", "", "", checkVerdict(c)}
+	row := []string{c.Point, checkTheirs(c), "-", "", "", checkVerdict(c)}
 	if c.Runs > 0 {
 		row[2] = checkNumber(c.Ours.Estimate)
 	}
@@ -69,17 +67,12 @@ func checkRow(c *sweep.Check) []string {
 	return row
 }
 
-// checkName says what is compared: the metric, and where.
-func checkName(c *sweep.Check) string {
-	name := c.Metric
+// checkMetric says what is compared.
+func checkMetric(c *sweep.Check) string {
 	if c.Above != "" {
-		name = "P(" + name + " > " + c.Above + ")"
+		return "P(" + c.Metric + " > " + c.Above + ")"
 	}
-	name += ": " + c.Point
-	if c.Minus != "" {
-		name += " - " + c.Minus
-	}
-	return name
+	return c.Metric
 }
 
 func checkTheirs(c *sweep.Check) string {
@@ -111,7 +104,7 @@ func checkVerdict(c *sweep.Check) string {
 // CheckData is the same as a table.
 func CheckData(checks []sweep.Check) result.Table {
 	return result.Table{
-		Columns: []result.Column{textColumn("source"), textColumn("metric"), textColumn("above"), textColumn("unit"), textColumn("point"), textColumn("minus"),
+		Columns: []result.Column{textColumn("source"), textColumn("metric"), textColumn("above"), textColumn("unit"), textColumn("point"),
 			textColumn("expected_sign"), optionalColumn("expected"), numberColumn("expected_half_width"), numberColumn("tolerance"),
 			{Name: "runs", Zero: int64(0)}, optionalColumn("mean"), optionalColumn("low"), optionalColumn("high"), optionalColumn("standard_errors_off"), textColumn("verdict")},
 		Rows: func(yield func([]any) bool) {
@@ -121,7 +114,7 @@ func CheckData(checks []sweep.Check) result.Table {
 				if c.Sign == "" {
 					expected = &c.Expected
 				}
-				if !yield([]any{c.Source, c.Metric, c.Above, c.Unit, c.Point, c.Minus, string(c.Sign), expected, c.Error, c.Tolerance,
+				if !yield([]any{c.Source, c.Metric, c.Above, c.Unit, c.Point, string(c.Sign), expected, c.Error, c.Tolerance,
 					int64(c.Runs), optional(c.Ours.Estimate), optional(c.Ours.Lo), optional(c.Ours.Hi), optional(c.Off), checkVerdict(c)}) {
 					return
 				}
@@ -146,10 +139,7 @@ func CheckFigure(checks []sweep.Check) Figure {
 	}
 	var groups []group
 	for _, c := range checks {
-		title := c.Metric
-		if c.Above != "" {
-			title = "P(" + title + " > " + c.Above + ")"
-		}
+		title := checkMetric(&c)
 		if n := len(groups); n == 0 || groups[n-1].title != title {
 			groups = append(groups, group{title: title, unit: c.Unit})
 		}
@@ -170,9 +160,6 @@ func CheckFigure(checks []sweep.Check) Figure {
 		names := make([]string, len(made.rows))
 		for k := range made.rows {
 			names[k] = made.rows[k].Point
-			if made.rows[k].Minus != "" {
-				names[k] += " - " + made.rows[k].Minus
-			}
 		}
 		p := checkPlot(made.title, made.unit, made.rows)
 		if i%cols == 0 {
@@ -204,7 +191,7 @@ func samePoints(a, b []sweep.Check) bool {
 		return false
 	}
 	for i := range a {
-		if a[i].Point != b[i].Point || a[i].Minus != b[i].Minus {
+		if a[i].Point != b[i].Point {
 			return false
 		}
 	}

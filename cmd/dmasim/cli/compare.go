@@ -174,6 +174,7 @@ func (o *compareOptions) run(cmd *cobra.Command, name string) error {
 	}})
 	manifest := result.NewManifest(sc.Name, plan.Seed)
 	manifest.Content = "comparison"
+	manifest.Options = optionsOf(cmd.Flags(), "replications", "until", "metric", "baseline", "independent", "warmup")
 	if err := result.WriteFiles(cmd.Context(), out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
 		return interrupted(failedRun{err})
 	}

@@ -40,11 +40,16 @@ type sweepOptions struct {
 func newSweepCommand() *cobra.Command {
 	var o sweepOptions
 	cmd := &cobra.Command{
-		Use:   "sweep EXPERIMENT.yaml",
+		Use:   "sweep EXPERIMENT",
 		Short: "Run a scenario with many values of its fields",
 		Long: `Run an experiment: a scenario, of which some fields have many values. Values that
 are listed are all combined; ranges are sampled, at random or as a Latin hypercube.
-docs/sweeps.md describes the file.
+docs/sweeps.md describes the file. The argument is a file, the name of an embedded
+experiment (see dmasim sweep list), or the result of a sweep, which is run again.
+
+Some embedded experiments reproduce what is published or exactly known. Of these
+the table has theirs beside ours, with the half-width of its 95 % interval, by how
+many standard errors it is off, and a verdict; the exit status is 1 if one differs.
 
 Every simulation is a cell. What becomes of it is written at once to a directory
 beside the results, OUT.cells. However dmasim is ended, the same command goes on
@@ -56,6 +61,7 @@ The commands below spread the cells over machines that share a directory. Shard
 K/N is every Nth cell from cell K on; shards may run anywhere, in any order and
 more than once.`,
 		Example: `  dmasim sweep window.yaml
+  dmasim sweep reproduce/fifty-percent
   dmasim sweep plan window.yaml
   dmasim sweep slurm window.yaml --shards 100 > window.sh
   sbatch window.sh
@@ -70,7 +76,7 @@ more than once.`,
 	}
 	o.addRunFlags(cmd.Flags())
 	o.addMergeFlags(cmd.Flags())
-	cmd.AddCommand(newSweepPlanCommand(), newSweepRunCommand(), newSweepMissingCommand(), newSweepMergeCommand(), newSweepSlurmCommand())
+	cmd.AddCommand(newSweepListCommand(), newSweepPlanCommand(), newSweepRunCommand(), newSweepMissingCommand(), newSweepMergeCommand(), newSweepSlurmCommand())
 	return cmd
 }
 
@@ -174,7 +180,6 @@ type checkSummary struct {
 	Metric    string   `json:"metric"`
 	Above     string   `json:"above,omitempty"`
 	Point     string   `json:"point"`
-	Minus     string   `json:"minus,omitempty"`
 	Sign      string   `json:"expected_sign,omitempty"`
 	Expected  *float64 `json:"expected,omitempty"`
 	Error     float64  `json:"expected_half_width,omitempty"`
@@ -197,7 +202,7 @@ func newCheckSummaries(checks []sweep.Check) []checkSummary {
 	var list []checkSummary
 	for _, c := range checks {
 		s := checkSummary{
-			Source: c.Source, Metric: c.Metric, Above: c.Above, Point: c.Point, Minus: c.Minus, Sign: string(c.Sign), Error: c.Error, Tolerance: c.Tolerance,
+			Source: c.Source, Metric: c.Metric, Above: c.Above, Point: c.Point, Sign: string(c.Sign), Error: c.Error, Tolerance: c.Tolerance,
 			Runs: c.Runs, Mean: number(c.Ours.Estimate), Low: number(c.Ours.Lo), High: number(c.Ours.Hi), Off: number(c.Off), Agrees: c.Agrees,
 		}
 		if c.Sign == "" {
@@ -238,15 +243,17 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 		tables = append(tables, report.CheckData(checks).Files("expected")...)
 		figures = append(figures, report.CheckFigure(checks))
 	}
-	files := append(append(tables, report.FigureFiles(figures, o.formats)...), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
-		_, err := w.Write(resolved)
-		return err
-	}}, result.File{Name: "experiment.yaml", Write: func(w io.Writer) error {
-		_, err := w.Write(e.Text)
-		return err
-	}})
+	whole := func(name string, text []byte) result.File {
+		return result.File{Name: name, Write: func(w io.Writer) error {
+			_, err := w.Write(text)
+			return err
+		}}
+	}
+	files := append(append(tables, report.FigureFiles(figures, o.formats)...),
+		whole("scenario.yaml", resolved), whole(sweep.WrittenScenario, e.Scenario.Text), whole("experiment.yaml", e.Text))
 	manifest := result.NewManifest(e.Scenario.Name, e.Seed)
 	manifest.Content = "sweep"
+	manifest.Options = optionsOf(cmd.Flags(), "metric", "heatmap", "frontier")
 	if err := result.WriteFiles(cmd.Context(), o.out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
 		return interrupted(failedRun{err})
 	}

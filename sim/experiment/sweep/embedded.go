@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"os"
 	"path"
+	"path/filepath"
 	"strings"
 
 	"dmasim/internal/strictyaml"
 	"dmasim/internal/suggest"
+	"dmasim/sim/result"
 	"dmasim/sim/scenario"
 )
 
@@ -51,14 +53,38 @@ func Open(name string) (*Experiment, error) {
 	})
 }
 
-// Find returns the experiment in the file of that name or, if there is none, the
-// embedded one.
+// Find returns the experiment in the file of that name, or in the result of a sweep;
+// if there is neither, the embedded one.
 func Find(name string) (*Experiment, error) {
-	if _, err := os.Stat(name); !errors.Is(err, fs.ErrNotExist) {
-		return Load(name)
-	}
-	if strings.HasSuffix(name, ".yaml") {
+	switch info, err := os.Stat(name); {
+	case err == nil && info.IsDir():
+		return loadResult(name)
+	case !errors.Is(err, fs.ErrNotExist), strings.HasSuffix(name, ".yaml"):
 		return Load(name)
 	}
 	return Open(name)
+}
+
+// WrittenScenario is the file of a sweep's result with its scenario as it was written:
+// in the resolved one, defaults that follow from a parameter are fixed. Traces are looked
+// for from the folder of the result.
+const WrittenScenario = "scenario-as-written.yaml"
+
+// loadResult reads the experiment of a result with the scenario as it was written.
+func loadResult(dir string) (*Experiment, error) {
+	m, err := result.ReadManifest(dir)
+	if err != nil {
+		return nil, err
+	}
+	if m.Content != "sweep" {
+		return nil, fmt.Errorf("%s is no result of a sweep", dir)
+	}
+	file := filepath.Join(dir, "experiment.yaml")
+	text, err := os.ReadFile(file)
+	if err != nil {
+		return nil, fmt.Errorf("load experiment: %w", err)
+	}
+	return parse(file, text, dir, func(string) (*scenario.Scenario, error) {
+		return scenario.Load(filepath.Join(dir, WrittenScenario))
+	})
 }

@@ -139,9 +139,9 @@ type Check struct {
 	Metric string
 	Unit   string
 	Above  string // "" or what the metric is to be above, of which this is the share of runs
-	// Point names the variant and the values that are not the same everywhere; Minus
-	// those of the point whose values were taken away, or "".
-	Point, Minus string
+	// Point names the variant and the values that are not the same everywhere; where
+	// another point was taken away, "a - b" where it has another value.
+	Point string
 
 	Sign      Sign    // "" if there is a Value
 	Expected  float64 // unless there is a Sign
@@ -165,10 +165,7 @@ func (r *Results) Checks() []Check {
 	e := r.Experiment
 	var list []Check
 	for _, x := range e.expected {
-		c := Check{Source: x.Source, Metric: x.Metric, Point: e.describe(x.point), Sign: x.Sign, Error: x.Error, Tolerance: x.Tolerance, Off: math.NaN()}
-		if x.minus >= 0 {
-			c.Minus = e.describe(x.minus)
-		}
+		c := Check{Source: x.Source, Metric: x.Metric, Point: e.describe(x.point, x.minus), Sign: x.Sign, Error: x.Error, Tolerance: x.Tolerance, Off: math.NaN()}
 		if x.Value != nil {
 			c.Expected = *x.Value
 		}
@@ -254,25 +251,39 @@ func (c *Check) judge(values []float64) {
 	}
 }
 
-// describe names a point by what is not the same everywhere.
-func (e *Experiment) describe(point int) string {
+// describe names a point by what is not the same everywhere, and what is taken away from
+// it, if minus is not negative.
+func (e *Experiment) describe(point, minus int) string {
+	words := e.words(point)
+	if minus >= 0 {
+		for i, other := range e.words(minus) {
+			if other != words[i] {
+				words[i] += " - " + other
+			}
+		}
+	}
+	return strings.Join(words, ", ")
+}
+
+func (e *Experiment) words(point int) []string {
 	c := e.Cell(point * e.Replications)
 	var words []string
-	if len(e.variants) > 1 {
+	if len(e.variants) > 1 || len(e.Parameters) == 0 {
 		words = append(words, c.Variant)
 	}
 	for i := range e.Parameters {
 		p := &e.Parameters[i]
+		text := c.Values[i]
+		if inner, is := strings.CutPrefix(text, "{"); is {
+			text = strings.TrimSuffix(inner, "}")
+		}
 		switch {
 		case len(p.Texts()) == 1:
 		case strings.HasSuffix(p.Paths[0], ".allocator"): // a name that says what it is
-			words = append(words, c.Values[i])
+			words = append(words, text)
 		default:
-			words = append(words, p.Name+" "+c.Values[i])
+			words = append(words, p.Name+" "+text)
 		}
 	}
-	if len(words) == 0 {
-		return c.Variant
-	}
-	return strings.Join(words, ", ")
+	return words
 }
