@@ -170,7 +170,7 @@ type Layout struct {
 	// Payload is what to ask of a heap that pads buffers as the devices demand: the
 	// planes, and of the padding what is this picture's own.
 	Payload uint64 `json:"payload"`
-	Size    uint64  `json:"size"`    // of the buffer, with what rounding adds
+	Size    uint64 `json:"size"` // of the buffer, with what rounding adds
 }
 
 // Layout returns the smallest layout of a picture that every device takes. The
