@@ -45,8 +45,8 @@ var displayKind = kind{
 const (
 	newFirst = "new-first"
 	oldFirst = "old-first"
-	yes      = "yes"
-	no       = "no"
+	kept     = "kept"
+	none     = "none"
 )
 
 // forever is a session that outlasts every simulation in question.
@@ -60,7 +60,7 @@ func (d *display) bind(t *table) {
 	t.integer(&d.buffers, 3, 1, 16, about{"buffers", "buffers", "2: double buffering; 3: triple buffering", ""})
 	t.word(&d.change, []string{newFirst, oldFirst}, about{"change", "",
 		"whether a change of mode allocates the new buffers before it frees the old ones: a compositor shows the old ones until then", "atomic mode setting: a commit shows a new framebuffer, and then the old one is let go"})
-	t.word(&d.console, []string{yes, no}, about{"console", "", "whether the kernel keeps a framebuffer of the first mode for its console", "fbdev emulation (Linux, drm_fbdev_*.c)"})
+	t.word(&d.console, []string{kept, none}, about{"console", "", "whether the kernel keeps a framebuffer of the first mode for its console", "fbdev emulation (Linux, drm_fbdev_*.c)"})
 	t.integer(&d.overlays, 1, 0, 8, about{"overlays", "planes", "planes that come and go independently of one another", ""})
 	t.integer(&d.overlayBuffers, 3, 1, 16, about{"overlay_buffers", "buffers", "pictures of an overlay", ""})
 	t.sides(&d.overlay, []sides{{1280, 720}}, about{"overlay", "px", "sides of an overlay; of several, each draws one", ""})
@@ -92,7 +92,7 @@ func (d *display) most() []uint64 {
 		second = 0
 	}
 	console := uint64(0)
-	if d.console == yes {
+	if d.console == kept {
 		console = pictureSize(d.modes[0], d.format)
 	}
 	return []uint64{
@@ -103,7 +103,7 @@ func (d *display) most() []uint64 {
 
 func (d *display) actors() []actor {
 	var list []actor
-	if d.console == yes {
+	if d.console == kept {
 		list = append(list, actor{name: "console", instances: 1, busy: forever, begin: func(s *session) {
 			s.allocate(consolePool, 1, pictureSize(d.modes[0], d.format), apart)
 		}})
