@@ -22,7 +22,7 @@ const (
 )
 
 var audioKind = kind{
-	name: "audio", summary: "sound: the rings of PCM streams",
+	name: "audio", summary: "the rings of PCM streams",
 	pools: []Pool{
 		{Name: "ring", Meaning: "the periods of a stream, played or recorded in turn"},
 		{Name: "table", Meaning: "descriptors of the ring's pieces"},

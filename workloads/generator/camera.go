@@ -41,7 +41,7 @@ const (
 )
 
 var cameraKind = kind{
-	name: "camera", summary: "camera: previews, video, bursts of stills, HDR brackets",
+	name: "camera", summary: "previews, video, bursts of stills, HDR brackets",
 	pools: []Pool{
 		{Name: "raw", Meaning: "pictures from the sensor, in a ring"},
 		{Name: "preview", Meaning: "pictures for the display"},
@@ -74,7 +74,7 @@ const (
 )
 
 func (c *camera) bind(t *table) {
-	t.word(&c.mode, []string{video, preview, burst, hdr, anything}, about{"mode", "",
+	t.word(&c.mode, video, []string{video, preview, burst, hdr, anything}, about{"mode", "",
 		"what a session does: preview shows pictures; video encodes them too; burst takes many stills now and then; hdr takes brackets of several exposures; mixed draws one of these for each session", ""})
 	t.integer(&c.instances, 1, 1, 16, about{"instances", "cameras", "cameras that work independently of one another", ""})
 	t.sides(&c.sensor, []sides{{4032, 3024}}, about{"sensor", "px", "sides of the raw pictures; of several, each session draws one", "12 megapixels of 4:3"})

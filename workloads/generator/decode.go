@@ -33,7 +33,7 @@ const (
 )
 
 var decodeKind = kind{
-	name: "decode", summary: "video decoder: decoded picture buffers by codec and level, changes of resolution",
+	name: "decode", summary: "decoded picture buffers by codec and level, changes of resolution",
 	pools: []Pool{
 		{Name: "pictures", Meaning: "decoded pictures: what the stream refers to, and what waits for the display"},
 		{Name: "motion", Meaning: "motion vectors, one buffer for each picture"},
@@ -46,9 +46,9 @@ var decodeKind = kind{
 const dpbSource = "ITU-T H.264 table A-1 and A.3.1; H.265 A.4.2; AV1 and VP9: 8 reference slots"
 
 func (d *decode) bind(t *table) {
-	t.word(&d.codec, []string{"h264", "hevc", "av1", "vp9"}, about{"codec", "", "codec of the streams", ""})
+	t.word(&d.codec, "h264", []string{"h264", "hevc", "av1", "vp9"}, about{"codec", "", "codec of the streams", ""})
 	// Levels of all codecs; the codec decides which of them there are.
-	t.word(&d.level, append([]string{"4.1"}, without(levelNames(), "4.1")...), about{"level", "",
+	t.word(&d.level, "4.1", levelNames(), about{"level", "",
 		"level of the streams: it says how many pictures the decoder has to keep, beside the one it decodes", dpbSource})
 	t.sides(&d.ladder, []sides{{1920, 1080}}, about{"ladder", "px",
 		"sides of the pictures. Of several, a stream begins with one that is drawn, and switches to another, as adaptive streaming does", ""})
@@ -64,16 +64,6 @@ func (d *decode) bind(t *table) {
 	t.span(&d.stay, 20*time.Second, time.Millisecond, 1, about{"switch", "", "time from one change of resolution to the next, where the ladder has several", ""})
 	t.span(&d.busy, 3*time.Minute, shortestSession, 1, about{"session", "", "time for which a stream plays", ""})
 	t.span(&d.idle, time.Minute, 0, 1, about{"pause", "", "time between two streams; 0: none", ""})
-}
-
-func without(list []string, word string) []string {
-	var rest []string
-	for _, w := range list {
-		if w != word {
-			rest = append(rest, w)
-		}
-	}
-	return rest
 }
 
 func (d *decode) check() error {

@@ -32,7 +32,7 @@ const (
 )
 
 var displayKind = kind{
-	name: "display", summary: "display: double or triple buffering, changes of mode, overlays, a cursor",
+	name: "display", summary: "double or triple buffering, changes of mode, overlays, a cursor",
 	pools: []Pool{
 		{Name: "scanout", Meaning: "what the screen shows, in turn"},
 		{Name: "cursor", Meaning: "the pointer, 64x64 ARGB8888"},
@@ -58,9 +58,9 @@ func (d *display) bind(t *table) {
 	t.format(&d.format, "XRGB8888/64", about{"format", "", "format of what is shown, with what pitches are multiples of",
 		"pitches of 64 bytes: i915, Rockchip; 256: amdgpu; 1: generic (dumb buffers of the drivers)"})
 	t.integer(&d.buffers, 3, 1, 16, about{"buffers", "buffers", "2: double buffering; 3: triple buffering", ""})
-	t.word(&d.change, []string{newFirst, oldFirst}, about{"change", "",
+	t.word(&d.change, newFirst, []string{newFirst, oldFirst}, about{"change", "",
 		"whether a change of mode allocates the new buffers before it frees the old ones: a compositor shows the old ones until then", "atomic mode setting: a commit shows a new framebuffer, and then the old one is let go"})
-	t.word(&d.console, []string{kept, none}, about{"console", "", "whether the kernel keeps a framebuffer of the first mode for its console", "fbdev emulation (Linux, drm_fbdev_*.c)"})
+	t.word(&d.console, kept, []string{kept, none}, about{"console", "", "whether the kernel keeps a framebuffer of the first mode for its console", "fbdev emulation (Linux, drm_fbdev_*.c)"})
 	t.integer(&d.overlays, 1, 0, 8, about{"overlays", "planes", "planes that come and go independently of one another", ""})
 	t.integer(&d.overlayBuffers, 3, 1, 16, about{"overlay_buffers", "buffers", "pictures of an overlay", ""})
 	t.sides(&d.overlay, []sides{{1280, 720}}, about{"overlay", "px", "sides of an overlay; of several, each draws one", ""})

@@ -29,7 +29,7 @@ func play(t testing.TB, g *generator.Generator, seed uint64, duration time.Durat
 	var last *workloads.Outcome
 	source := g.Source(seed, "w")
 	names := uint64(0) // most at one time
-	for n := 0; n < 4_000; n++ {
+	for n := 0; n < 1_500; n++ {
 		op, ok := source.Next(last)
 		if !ok || op.At >= duration {
 			break

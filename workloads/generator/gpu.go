@@ -37,7 +37,7 @@ const (
 )
 
 var gpuKind = kind{
-	name: "gpu", summary: "GPU: images, render targets and textures, padded to tiles, by program and scene",
+	name: "gpu", summary: "images, render targets and textures, padded to tiles, by program and scene",
 	pools: []Pool{
 		{Name: "images", Meaning: "what a program shows, in turn: its swapchain"},
 		{Name: "targets", Meaning: "render targets and depth, with their samples"},
@@ -117,7 +117,7 @@ func (g *gpu) bind(t *table) {
 	t.integer(&g.images, 3, 1, 8, about{"images", "buffers", "images of a window", "swapchains have 2 to 3"})
 	t.integer(&g.targets, 2, 0, 16, about{"targets", "buffers", "render targets of the window's sides beside one for depth; 0: no depth either", "assumed"})
 	t.integer(&g.samples, 1, 1, 16, about{"samples", "samples", "samples of each pixel of a target: 4 with multisampling", ""})
-	t.word(&g.tiling, names, about{"tiling", "",
+	t.word(&g.tiling, names[0], names, about{"tiling", "",
 		"tiles that sides are padded to: 128 bytes by 32 rows, 512 by 8, 64 KiB, or rows of 256 bytes",
 		"4 KiB: Intel's Y and X tiles; 64 KiB: AMD's swizzle and Direct3D 12, in which levels below a tile share one; 256 bytes: amdgpu, Direct3D 12"})
 	t.integer(&g.textures, 60, 0, 2000, about{"textures", "buffers", "textures of a program", "assumed"})

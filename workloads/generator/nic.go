@@ -26,7 +26,7 @@ const (
 )
 
 var nicKind = kind{
-	name: "nic", summary: "network card: receive rings, and packets that programs have not read yet",
+	name: "nic", summary: "receive rings, and packets that programs have not read yet",
 	pools: []Pool{
 		{Name: "rings", Meaning: "descriptors, as long as the interface is up"},
 		{Name: "rx", Meaning: "buffers in the rings"},

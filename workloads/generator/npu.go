@@ -29,7 +29,7 @@ const (
 )
 
 var npuKind = kind{
-	name: "npu", summary: "NPU: weights, inputs, and tensors that live as the network's graph has them",
+	name: "npu", summary: "weights, inputs, and tensors that live as the network's graph has them",
 	pools: []Pool{
 		{Name: "weights", Meaning: "the network's parameters, as long as it is loaded"},
 		{Name: "io", Meaning: "inputs and results, shared with camera or program"},
@@ -48,11 +48,11 @@ func (n *npu) bind(t *table) {
 	for i := range networks {
 		names = append(names, networks[i].name)
 	}
-	t.word(&n.net, names, about{"network", "",
+	t.word(&n.net, names[0], names, about{"network", "",
 		"the network: a chain (mobilenet-v1), blocks with shortcuts (resnet-50), or large tensors that live long (u-net)",
 		"arXiv:1704.04861 table 1, arXiv:1512.03385 table 1, arXiv:1505.04597 figure 1; every operation is taken to write a tensor of its own"})
 	t.integer(&n.instances, 1, 1, 16, about{"instances", "networks", "networks that are loaded at the same time at most", ""})
-	t.word(&n.placing, []string{eachTensor, oneArena}, about{"placing", "",
+	t.word(&n.placing, eachTensor, []string{eachTensor, oneArena}, about{"placing", "",
 		"tensors: each is a buffer, allocated and freed in every inference; arena: a compiler has packed them into one buffer, which is as large as the most that live at one time and is kept",
 		"a scratchpad's allocator sees the one (MiniMalloc, ASPLOS 2023), a heap of the kernel the other"})
 	t.integer(&n.batch, 1, 1, 64, about{"batch", "inputs", "inputs of an inference", ""})

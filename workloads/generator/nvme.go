@@ -27,7 +27,7 @@ const (
 )
 
 var nvmeKind = kind{
-	name: "nvme", summary: "NVMe drive: queues, host memory buffer, data and page lists of commands",
+	name: "nvme", summary: "queues, host memory buffer, data and page lists of commands",
 	pools: []Pool{
 		{Name: "queues", Meaning: "submission and completion queues"},
 		{Name: "hmb", Meaning: "host memory buffer: memory that a drive without DRAM borrows"},

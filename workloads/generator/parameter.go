@@ -131,11 +131,11 @@ func (t *table) size(to *uint64, byDefault, least, most mem.Size, what about) {
 func (t *table) duration(to *time.Duration, byDefault, least, most time.Duration, what about) {
 	*to = byDefault
 	t.add(what, parameter{
-		Parameter: Parameter{Type: Duration, Min: least.String(), Max: most.String()},
+		Parameter: Parameter{Type: Duration, Min: writeTime(least), Max: writeTime(most)},
 		set: func(text string) error {
 			d, err := strictyaml.ParseDuration(text)
 			if err == nil && (d < least || d > most) {
-				err = fmt.Errorf("want a time from %s to %s, not %s", least, most, strictyaml.Quote(text))
+				err = fmt.Errorf("want a time from %s to %s, not %s", writeTime(least), writeTime(most), strictyaml.Quote(text))
 			}
 			if err != nil {
 				return err
@@ -143,13 +143,26 @@ func (t *table) duration(to *time.Duration, byDefault, least, most time.Duration
 			*to = d
 			return nil
 		},
-		text: func() string { return (*to).String() },
+		text: func() string { return writeTime(*to) },
 	})
 }
 
-// word binds one of several words, the first of which is the default.
-func (t *table) word(to *string, options []string, what about) {
-	*to = options[0]
+// writeTime writes a time without the minutes and seconds that it does not have:
+// 10m for 10m0s.
+func writeTime(d time.Duration) string {
+	text := d.String()
+	if strings.HasSuffix(text, "m0s") {
+		text = strings.TrimSuffix(text, "0s")
+	}
+	if strings.HasSuffix(text, "h0m") {
+		text = strings.TrimSuffix(text, "0m")
+	}
+	return text
+}
+
+// word binds one of several words.
+func (t *table) word(to *string, byDefault string, options []string, what about) {
+	*to = byDefault
 	t.add(what, parameter{
 		Parameter: Parameter{Type: Word, Options: options},
 		set: func(text string) error {
@@ -240,14 +253,14 @@ func (s span) distribution() workloads.Distribution {
 }
 
 // recipe is where it is said that sessions are to be drawn so.
-const recipe = "modelling advice: sessions hold their pools for log-normal times whose variance is varied (J. E. Shore, CACM 20(11), 1977)"
+const recipe = "log-normal, a modelling choice: results depend on the variance of lifetimes (J. E. Shore, CACM 20(11), 1977)"
 
 // span binds a mean and, under the name with _cv, its coefficient of variation.
 func (t *table) span(to *span, byDefault, least time.Duration, cv float64, what about) {
-	what.source = "assumed; " + recipe
+	what.source = "assumed"
 	t.duration(&to.mean, byDefault, least, 10000*time.Hour, what)
 	t.number(&to.cv, cv, 0, 100, about{
-		what.name + "_cv", "", "coefficient of variation of " + what.name + " (standard deviation over mean); 0: always the mean", recipe,
+		what.name + "_cv", "", "coefficient of variation of " + what.name + "; 0: always the mean", recipe,
 	})
 }
 

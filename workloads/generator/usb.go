@@ -26,7 +26,7 @@ const (
 )
 
 var usbKind = kind{
-	name: "usb", summary: "USB: an xHCI controller, devices that come and go, webcams, disks",
+	name: "usb", summary: "an xHCI controller, devices that come and go, webcams, disks",
 	pools: []Pool{
 		{Name: "controller", Meaning: "device table, command and event rings, scratchpad"},
 		{Name: "contexts", Meaning: "contexts of a device, for input and output"},

@@ -105,6 +105,7 @@ why?`,
 	root.AddCommand(newExplainCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
+	root.AddCommand(newWorkloadsCommand())
 	root.AddCommand(newConformCommand())
 	root.AddCommand(newBenchCommand())
 	root.AddCommand(newTraceCommand())
