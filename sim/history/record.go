@@ -21,7 +21,7 @@ type Buffer struct {
 	Heap       int    // index into sim.Config.Heaps
 	Client     int    // index into sim.Config.Clients
 	Start, End time.Duration
-	Live       bool        // at the end: End is that of the simulation
+	Freed      uint64      // number of the event that freed it; 0: it lives at the end, and End is that of the simulation
 	Payload    uint64      // bytes that were asked for
 	Reserved   uint64      // bytes that it holds
 	Align      uint64      // that the request itself demanded; 0: none

@@ -87,7 +87,7 @@ func (r *Recorder) Event(e *sim.Event) {
 		b := r.slots[slot]
 		r.slots[slot] = Buffer{}
 		r.free = append(r.free, slot)
-		b.End = e.At
+		b.End, b.Freed = e.At, e.Number
 		r.keep(b)
 	}
 }
@@ -192,7 +192,7 @@ func (r *Recorder) Record() Record {
 		if b.Number == 0 {
 			continue
 		}
-		b.End, b.Live = end, true
+		b.End = end
 		r.keep(b)
 	}
 	if r.pieces > r.limits.Pieces {

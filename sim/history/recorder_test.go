@@ -46,12 +46,12 @@ func (n *naive) Event(e *sim.Event) {
 	switch {
 	case e.Kind == sim.Alloc && e.Diagnosis.Cause == allocator.None:
 		n.all = append(n.all, history.Buffer{
-			Number: e.Number, Heap: e.Heap, Client: e.Client, Start: e.At, Live: true,
+			Number: e.Number, Heap: e.Heap, Client: e.Client, Start: e.At,
 			Payload: e.Size, Reserved: e.Buffer.Block.Size, Hull: at,
 		})
 	case e.Kind == sim.Free:
-		i := slices.IndexFunc(n.all, func(b history.Buffer) bool { return b.Live && b.Heap == e.Heap && b.Hull == at })
-		n.all[i].Live, n.all[i].End = false, e.At
+		i := slices.IndexFunc(n.all, func(b history.Buffer) bool { return b.Freed == 0 && b.Heap == e.Heap && b.Hull == at })
+		n.all[i].Freed, n.all[i].End = e.Number, e.At
 	}
 }
 
@@ -67,7 +67,7 @@ func record(t *testing.T, cfg sim.Config, limits history.Limits) (history.Record
 		t.Fatal(err)
 	}
 	for i := range seen.all {
-		if seen.all[i].Live {
+		if seen.all[i].Freed == 0 {
 			seen.all[i].End = s.Now()
 		}
 	}
@@ -78,7 +78,7 @@ func same(a, b history.Buffer) bool {
 	pieces := slices.Equal(a.Pieces, b.Pieces)
 	a.Pieces, b.Pieces = nil, nil
 	return pieces && a.Number == b.Number && a.Heap == b.Heap && a.Client == b.Client && a.Start == b.Start && a.End == b.End &&
-		a.Live == b.Live && a.Payload == b.Payload && a.Reserved == b.Reserved && a.Hull == b.Hull
+		a.Freed == b.Freed && a.Payload == b.Payload && a.Reserved == b.Reserved && a.Hull == b.Hull
 }
 
 func TestEveryBufferIsRecorded(t *testing.T) {

@@ -103,6 +103,7 @@ why?`,
 	root.AddCommand(newSizeCommand())
 	root.AddCommand(newSweepCommand())
 	root.AddCommand(newExplainCommand())
+	root.AddCommand(newReportCommand())
 	root.AddCommand(newAllocatorsCommand())
 	root.AddCommand(newScenarioCommand())
 	root.AddCommand(newConformCommand())

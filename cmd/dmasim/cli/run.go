@@ -239,15 +239,11 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	if err := printIncidents(w, r); err != nil {
 		return err
 	}
-	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
-		if text == "" {
-			continue
-		}
+	for _, text := range resultTexts(r) {
 		for _, line := range wrap(text, 80) {
 			fmt.Fprintln(w, line)
 		}
 	}
-	printBeyondLinux(w, r)
 	if known != nil {
 		printOffline(w, r, *known)
 	}
@@ -286,8 +282,10 @@ var beyondLinux = []struct {
 	},
 }
 
-// printBeyondLinux says which heaps, in any variant, Linux does not have.
-func printBeyondLinux(w io.Writer, r *result.Result) {
+// resultTexts says in sentences what happened, and which heaps, in any variant, Linux
+// does not have.
+func resultTexts(r *result.Result) []string {
+	texts := []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
 	for _, property := range beyondLinux {
 		var names []string
 		for _, v := range r.Variants {
@@ -297,13 +295,11 @@ func printBeyondLinux(w io.Writer, r *result.Result) {
 				}
 			}
 		}
-		if len(names) == 0 {
-			continue
-		}
-		for _, line := range wrap(property.label+": heap "+strings.Join(names, ", ")+" "+property.says, 80) {
-			fmt.Fprintln(w, line)
+		if len(names) > 0 {
+			texts = append(texts, property.label+": heap "+strings.Join(names, ", ")+" "+property.says)
 		}
 	}
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // printOffline compares what each variant, which has one heap and one client,
