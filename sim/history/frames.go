@@ -18,8 +18,9 @@ const (
 
 // frameSampler looks at page frames, at instants that lie equally far apart.
 type frameSampler struct {
-	Frames
 	memory *physmem.Memory
+	tables []Frames
+	times  []time.Duration
 	grid   time.Duration
 	next   time.Duration
 }
@@ -30,8 +31,10 @@ func newFrameSampler(cfg sim.Config, memory *physmem.Memory, duration time.Durat
 		ram = ram.Union(z.Ranges)
 	}
 	f := &frameSampler{memory: memory, grid: max(duration/frameInstants, 1), next: math.MaxInt64}
-	f.Hull = ram.Hull()
-	f.Rows = int(min(frameRows, f.Hull.Size()/memory.PageSize()))
+	f.add(ram.Hull())
+	for _, area := range cfg.Machine.CMA {
+		f.add(area.Range)
+	}
 	f.sample(0)
 	if duration > 0 {
 		f.next = f.grid
@@ -39,47 +42,56 @@ func newFrameSampler(cfg sim.Config, memory *physmem.Memory, duration time.Durat
 	return f
 }
 
+func (f *frameSampler) add(hull mem.Range) {
+	f.tables = append(f.tables, Frames{Hull: hull, Rows: int(min(frameRows, hull.Size()/f.memory.PageSize()))})
+}
+
 func (f *frameSampler) due() time.Duration { return f.next }
 
 // advance samples what held until now.
 func (f *frameSampler) advance(now time.Duration) {
-	for f.next <= now && len(f.Times) <= frameInstants {
+	for f.next <= now && len(f.times) <= frameInstants {
 		f.sample(f.next)
 		f.next += f.grid
 	}
-	if len(f.Times) > frameInstants {
+	if len(f.times) > frameInstants {
 		f.next = math.MaxInt64
 	}
 }
 
 func (f *frameSampler) sample(at time.Duration) {
+	for i := range f.tables {
+		f.paint(&f.tables[i])
+	}
+	f.times = append(f.times, at)
+}
+
+// paint appends an instant to a table.
+func (f *frameSampler) paint(t *Frames) {
 	page := f.memory.PageSize()
-	frames := f.Hull.Size() / page
-	for row := range uint64(f.Rows) {
-		lo, hi := frames*row/uint64(f.Rows), frames*(row+1)/uint64(f.Rows)
+	first, frames := t.Hull.Lo/page, t.Hull.Size()/page
+	for row := range uint64(t.Rows) {
+		lo, hi := frames*row/uint64(t.Rows), frames*(row+1)/uint64(t.Rows)
+		looked := min(hi-lo, framesPerRow)
 		var count [physmem.Hole + 1]int
-		most := f.kind(lo)
-		for i := range min(hi-lo, framesPerRow) {
-			kind := f.kind(lo + (hi-lo)*i/min(hi-lo, framesPerRow))
+		most, _ := f.memory.At(first + lo)
+		for i := range looked {
+			kind, _ := f.memory.At(first + lo + (hi-lo)*i/looked)
 			if count[kind]++; count[kind] > count[most] {
 				most = kind
 			}
 		}
-		f.Kinds = append(f.Kinds, most)
+		t.Kinds = append(t.Kinds, most)
 	}
-	f.Times = append(f.Times, at)
-}
-
-// kind is what a page frame holds, counted from the lowest of the memory.
-func (f *frameSampler) kind(frame uint64) physmem.Kind {
-	kind, _ := f.memory.At(f.Hull.Lo/f.memory.PageSize() + frame)
-	return kind
 }
 
 // finish returns what was sampled, with the state at the end.
-func (f *frameSampler) finish(end time.Duration) *Frames {
-	if f.Times[len(f.Times)-1] < end {
+func (f *frameSampler) finish(end time.Duration) []Frames {
+	if f.times[len(f.times)-1] < end {
 		f.sample(end)
 	}
-	return &f.Frames
+	for i := range f.tables {
+		f.tables[i].Times = f.times
+	}
+	return f.tables
 }

@@ -11,7 +11,7 @@ import (
 type Record struct {
 	Buffers []Buffer // by their beginning, then by number
 	LeftOut LeftOut
-	Frames  *Frames // nil: the machine has no page frames
+	Frames  []Frames // of all memory of the machine, then of each CMA area; none if there are no page frames
 	End     time.Duration
 }
 
@@ -41,8 +41,8 @@ type LeftOut struct {
 	Heaviest float64 // byte-seconds of the heaviest of them
 }
 
-// Frames is what the page frames of the machine held over time: at each of Times, the
-// memory from its lowest to its highest address in equal rows.
+// Frames is what page frames held over time: at each of Times, the memory from its
+// lowest to its highest address in equal rows.
 type Frames struct {
 	Hull  mem.Range
 	Rows  int

@@ -31,7 +31,7 @@ func Representative(failures []metrics.Failure, n int, events uint64) []int {
 			choose(i)
 		}
 	}
-	left := n - count
+	left := min(n-count, len(failures))
 	for k := range left {
 		choose(k * len(failures) / left)
 	}

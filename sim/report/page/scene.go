@@ -168,8 +168,8 @@ func commonUnit(r *Run) uint64 {
 		}
 	}
 	if r.History != nil {
-		if r.History.Frames != nil {
-			add(r.History.Frames.Hull)
+		for _, f := range r.History.Frames {
+			add(f.Hull)
 		}
 		for i := range r.History.Buffers {
 			b := &r.History.Buffers[i]
@@ -185,7 +185,7 @@ func commonUnit(r *Run) uint64 {
 // addViews adds what there is to look at: every arena and CMA area, then RAM.
 func (s *scene) addViews(r *Run, c *Columns) {
 	var ram *sceneView
-	var frames *history.Frames
+	var frames []history.Frames
 	if r.History != nil {
 		frames = r.History.Frames
 	}
@@ -195,10 +195,10 @@ func (s *scene) addViews(r *Run, c *Columns) {
 			paged = append(paged, i)
 		}
 	}
-	if frames != nil {
-		ram = s.newView("RAM", paged, frames.Hull)
-		ram.Arena = s.ranges(mem.RangeSet{frames.Hull}, frames.Hull.Lo)
-		ram.Frames = frames.Rows
+	if len(frames) > 0 {
+		ram = s.newView("RAM", paged, frames[0].Hull)
+		ram.Arena = s.ranges(mem.RangeSet{frames[0].Hull}, frames[0].Hull.Lo)
+		ram.addFrames(&frames[0], c)
 	}
 	coarse := r.History == nil || r.History.LeftOut.Buffers > 0
 	for i := range r.Metrics.Maps {
@@ -222,19 +222,24 @@ func (s *scene) addViews(r *Run, c *Columns) {
 		for k, reach := range m.Reaches {
 			v.Windows = append(v.Windows, sceneWindow{h.Reaches[k].Device, s.ranges(reach, m.Hull.Lo)})
 		}
+		if k := slices.IndexFunc(frames, func(f history.Frames) bool { return f.Hull == m.Hull }); k > 0 {
+			v.addFrames(&frames[k], c)
+		}
 		if coarse {
 			v.addCells(m, c)
 		}
 		s.Views = append(s.Views, *v)
 	}
-	if ram == nil {
-		return
+	if ram != nil {
+		s.Views = append(s.Views, *ram)
 	}
-	if frames != nil {
-		AddRising(c, "frames.at", len(frames.Times), func(i int) time.Duration { return frames.Times[i] })
-		Add(c, "frames.kind", len(frames.Kinds), func(i int) physmem.Kind { return frames.Kinds[i] })
-	}
-	s.Views = append(s.Views, *ram)
+}
+
+// addFrames adds what page frames held.
+func (v *sceneView) addFrames(f *history.Frames, c *Columns) {
+	v.Frames = f.Rows
+	AddRising(c, "frames.at."+v.Name, len(f.Times), func(i int) time.Duration { return f.Times[i] })
+	Add(c, "frames.kind."+v.Name, len(f.Kinds), func(i int) physmem.Kind { return f.Kinds[i] })
 }
 
 func (s *scene) newView(name string, heaps []int, hull mem.Range) *sceneView {

@@ -72,6 +72,7 @@ class Panel {
     const of = scene.column("failure.heap");
     let failed = 0;
     for (let k = 0; k < at.length && at[k] <= t; k++) if (layer.view.heaps.includes(of[k] - 1)) failed++;
+    const sampled = i >= 0 ? layer.times.failures[i] : 0;
     const capacity = Math.max(layer.capacity, ...layer.view.heaps.map((h) => scene.heaps[h].capacity));
     const parts = [];
     if (scene.recorded && !scene.leftOut) {
@@ -83,7 +84,7 @@ class Panel {
       parts.push(bytes(layer.times.reserved[i]) + " of " + bytes(capacity) + " reserved (" + percent(layer.times.reserved[i] / capacity) + ")", "by " + plural(layer.times.blocks[i], "buffer"));
     }
     if (i >= 0 && layer.times.free[i] > 0) parts.push("largest free run " + bytes(layer.times.largest[i]) + (layer.times.at[i] < t ? " (at " + clock(layer.times.at[i]) + ")" : ""));
-    parts.push(plural(failed, "failure") + " so far" + (at.length && at.length === failed && at.length >= 1000 ? " (the first thousand are kept)" : ""));
+    parts.push(plural(Math.max(failed, sampled), "failure") + " so far");
     return parts.join(" · ");
   }
 
@@ -336,7 +337,7 @@ class App {
     nodes.push(item("free", p.free));
     const layers = this.layers();
     if (layers.some((l) => l.waste.some((w) => w > 0))) nodes.push(item("reserved, not asked for", mix(p.waste, p.free, 0.3)));
-    if (layers.some((l) => l.frames)) nodes.push(item("kernel", p.kinds.kernel), item("programs", p.kinds.anonymous), item("page cache", p.kinds["page-cache"]), item("kept", p.kinds["dma-buf"]));
+    if (layers.some((l) => l.frames)) nodes.push(item("kernel", p.kinds.kernel), item("programs", p.kinds.anonymous), item("page cache", p.kinds["page-cache"]), item("pages of dma-bufs", p.kinds["dma-buf"]));
     if (layers.some((l) => l.view.arena.length > 1 || l.size !== this.size)) nodes.push(item("outside", p.outside));
     this.key1.replaceChildren(...nodes);
   }
@@ -502,8 +503,10 @@ class App {
         highlights.push({ t0: b.since_ns, t1: f.at, y0, y1: y0 + b.bytes });
       }
     }
+    // Where somebody was killed for the request, memory as it was before is of interest.
+    const killed = scene.incidents.some((it) => it.at === f.at && it.kind === "out-of-memory");
     this.chosen = undefined;
-    this.failure = { panel: panel.place, index: i, at: f.at, event: f.op, highlights };
+    this.failure = { panel: panel.place, index: i, at: f.at, event: killed && layer ? layer.begins(f.at, f.op) : f.op, highlights };
     this.details.replaceChildren(...aboutFailure(scene, i));
     this.t = f.at;
     this.follow();

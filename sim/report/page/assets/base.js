@@ -13,9 +13,12 @@ function element(tag, attributes = {}, ...children) {
       made.setAttribute(name, value);
     }
   }
-  made.append(...children.flat().filter((child) => child !== undefined && child !== null));
+  made.append(...children.flat(Infinity).filter((child) => child !== undefined && child !== null));
   return made;
 }
+
+// trimmed drops the zeros at the end of a fraction.
+function trimmed(text) { return text.includes(".") ? text.replace(/\.?0+$/, "") : text; }
 
 const byteUnits = ["B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB"];
 
@@ -31,7 +34,7 @@ function bytes(n) {
     v = 1;
     unit++;
   }
-  const text = Number.isInteger(v) || v >= 1000 ? String(Math.round(v)) : v.toPrecision(3).replace(/\.?0+$/, "");
+  const text = Number.isInteger(v) || v >= 1000 ? String(Math.round(v)) : trimmed(v.toPrecision(3));
   return text + byteUnits[unit];
 }
 
@@ -52,13 +55,11 @@ function clock(ns, step = 0) {
     const digits = step > 0 ? Math.min(9, Math.max(0, Math.ceil(-Math.log10(step / 1e9)))) : 3;
     let seconds = ((ns % 60e9) / 1e9).toFixed(digits);
     if (Number(seconds) >= 60) seconds = (60 - 10 ** -digits).toFixed(digits);
-    if (digits > 0) seconds = seconds.replace(/\.?0+$/, "");
-    return (hours ? hours + "h" : "") + (hours || minutes ? minutes + "m" : "") + seconds + "s";
+    return (hours ? hours + "h" : "") + (hours || minutes ? minutes + "m" : "") + trimmed(seconds) + "s";
   }
   const [size, name] = timeUnits.find(([size]) => ns >= size) ?? [1, "ns"];
   const digits = step > 0 ? Math.min(9, Math.max(0, Math.ceil(-Math.log10(step / size)))) : 3;
-  const text = (ns / size).toFixed(Math.min(digits, Math.round(Math.log10(size))));
-  return (text.includes(".") ? text.replace(/\.?0+$/, "") : text) + name;
+  return trimmed((ns / size).toFixed(Math.min(digits, Math.round(Math.log10(size))))) + name;
 }
 
 function count(n) { return n.toLocaleString("en"); }

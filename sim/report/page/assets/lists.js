@@ -125,9 +125,8 @@ function aboutFailure(scene, i) {
   if (e.funnel.length) {
     const most = Math.max(...e.funnel.map((s) => s.bytes), 1);
     nodes.push(element("h4", {}, "What was free, and what of it was of use"), element("div", { class: "wide" }, element("table", {}, element("tbody", {}, e.funnel.map((s, k) => element("tr", { class: k === e.died ? "died" : undefined },
-      element("th", { scope: "row" }, s.name), element("td", {}, bytes(s.bytes)),
-      element("td", {}, element("meter", { min: 0, max: most, value: s.bytes, "aria-label": s.name })),
-      element("td", { class: "text" }, (k === e.died ? "less than the " + bytes(s.needed_bytes) + " needed" + (s.note ? "; " : "") : "") + (s.note ?? ""))))))));
+      element("th", { scope: "row" }, s.name, element("small", {}, (k === e.died ? "less than the " + bytes(s.needed_bytes) + " needed" + (s.note ? "; " : "") : "") + (s.note ?? ""))),
+      element("td", {}, element("meter", { min: 0, max: most, value: s.bytes, "aria-label": s.name })), element("td", {}, bytes(s.bytes))))))));
     nodes.push(element("p", {}, "Asked for: " + bytes(e.payload_bytes) + (e.reserve_bytes > e.payload_bytes ? ", " + bytes(e.reserve_bytes) + " with padding and rounding" : "")));
   }
   if (e.in_the_way.length) {

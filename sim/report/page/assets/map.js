@@ -1,6 +1,6 @@
 // The map: addresses over time, and beside it the memory at one instant.
 
-const margin = { left: 88, right: 70, top: 16, bottom: 22 };
+const margin = { right: 70, top: 16, bottom: 22 };
 const columnWidth = 46;
 const columnGap = 8;
 const smallest = 2; // dots below which blocks are merged
@@ -80,10 +80,10 @@ class MapView {
   }
 
   // box is where the map is, in CSS pixels.
-  measure() {
+  measure(g) {
     const width = Math.max(this.surface.clientWidth, 160);
     const height = Math.round(Math.min(460, Math.max(260, width * 0.55)));
-    const left = width < 480 ? 74 : margin.left;
+    const left = 14 + Math.ceil(g.measureText(this.layer.address(this.layer.size)).width);
     this.width = width;
     this.height = height;
     this.box = { x: left, y: margin.top, w: width - left - margin.right, h: height - margin.top - margin.bottom };
@@ -100,8 +100,8 @@ class MapView {
     this.layer = layer;
     this.window = window;
     this.colors = colors;
-    this.measure();
     const p = palette();
+    this.measure(fit(this.canvas, 1, 1));
     const g = fit(this.canvas, this.width, this.height);
     this.drawGround(g, p);
     this.drawBlocks(g, p);
@@ -286,6 +286,16 @@ class MapView {
     this.marks = [];
     let last = -Infinity;
     g.fillStyle = p.failure;
+    // Only the first failures are known one by one; samples count the others.
+    const { at: times, failures } = layer.times;
+    g.globalAlpha = 0.5;
+    for (let k = 1; k < times.length; k++) {
+      if (times[k] <= (at[at.length - 1] ?? -1) || failures[k] <= failures[k - 1]) continue;
+      const x0 = Math.max(this.x(times[k - 1]), box.x);
+      const x1 = Math.min(this.x(times[k]), box.x + box.w);
+      if (x1 > x0) g.fillRect(x0, box.y - 5, x1 - x0 + 0.3, 3);
+    }
+    g.globalAlpha = 1;
     for (let i = 0; i < at.length; i++) {
       if (!layer.view.heaps.includes(of[i] - 1)) continue;
       const x = this.x(at[i]);
@@ -516,9 +526,10 @@ function drawTimeAxis(g, box, window, p) {
     g.moveTo(x, box.y + box.h);
     g.lineTo(x, box.y + box.h + 4);
     g.stroke();
-    if (x - half < free || x + half > box.x + box.w + columnGap) continue;
-    free = x + half + 6;
+    const middle = Math.min(x, box.x + box.w + columnGap - half);
+    if (middle - half < free) continue;
+    free = middle + half + 6;
     g.textAlign = "center";
-    g.fillText(text, x, box.y + box.h + 15);
+    g.fillText(text, middle, box.y + box.h + 15);
   }
 }

@@ -135,8 +135,8 @@ class Layer {
   coarse(kind, rows) {
     if (!rows) return undefined;
     const { scene } = this;
-    if (kind === "frames") return { rows, times: scene.column("frames.at"), of: scene.column("frames.kind") };
-    const name = this.view.name;
+    const { name } = this.view;
+    if (kind === "frames") return { rows, times: scene.column("frames.at." + name), of: scene.column("frames.kind." + name) };
     return { rows, times: scene.column("cells.at." + name), of: scene.column("cells.client." + name), fill: scene.column("cells.fill." + name) };
   }
 
@@ -163,6 +163,16 @@ class Layer {
       if (this.t1[i] >= t - dt && this.y0[i] <= y + dy && this.y1[i] >= y - dy) seen.add(this.buffer[i]);
     }
     return seen.size;
+  }
+
+  // begins returns the number of the first event at a time, of those that allocate or
+  // free a block here; of the given event if there is none.
+  begins(t, event) {
+    for (let i = 0; i < this.n && this.t0[i] <= t; i++) {
+      if (this.t0[i] === t) event = Math.min(event, this.born[i]);
+      if (this.t1[i] === t) event = Math.min(event, this.gone[i]);
+    }
+    return event;
   }
 
   // lives reports whether a block lives at an instant: after all events of its time, or
