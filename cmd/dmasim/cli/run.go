@@ -30,6 +30,7 @@ type runOptions struct {
 	out     string
 	asJSON  bool
 	check   bool
+	report  bool
 	seed    uint64
 	hasSeed bool
 	trace   traceOptions
@@ -99,6 +100,7 @@ skipped. --dry-run says what would be done.`,
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
+	flags.BoolVar(&o.report, "report", false, "also make the HTML file that dmasim report makes")
 	o.trace.addFlags(flags)
 	o.kernel.addFlags(flags)
 	return cmd
@@ -135,10 +137,16 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
 		return failedRun{err}
 	}
+	if o.report {
+		page := newReportOptions()
+		if _, err := page.write(cmd, filepath.Join(out, reportName), out); err != nil {
+			return err
+		}
+	}
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), newRunSummary(res, known, out))
 	}
-	return printRun(cmd.OutOrStdout(), res, known, name, out)
+	return o.print(cmd.OutOrStdout(), res, known, name, out)
 }
 
 // load reads the scenario that name means, with the options that change it. If
@@ -231,7 +239,7 @@ func newRunSummary(r *result.Result, known *offline, out string) runSummary {
 	return s
 }
 
-func printRun(w io.Writer, r *result.Result, known *offline, argument, out string) error {
+func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argument, out string) error {
 	if err := report.Table(w, r); err != nil {
 		return err
 	}
@@ -248,6 +256,9 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 		printOffline(w, r, *known)
 	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
+	if o.report {
+		fmt.Fprintf(w, "report:   %s\n", filepath.Join(out, reportName))
+	}
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
 }

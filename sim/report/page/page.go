@@ -1,12 +1,14 @@
 package page
 
 import (
+	"bytes"
 	"crypto/sha256"
 	"embed"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
 	"html/template"
+	"image/png"
 	"io"
 	"strings"
 )
@@ -72,6 +74,17 @@ func sourceHash(text string) string {
 // DataURL is the picture, for the page.
 func (f *Figure) DataURL() template.URL {
 	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(f.PNG))
+}
+
+// Width is that of the figure on the page, in CSS pixels. Figures are drawn with 300
+// dots for an inch; a page has 100 at their size in print.
+func (f *Figure) Width() int {
+	const dpi, pixels = 300, 100
+	config, err := png.DecodeConfig(bytes.NewReader(f.PNG))
+	if err != nil {
+		return 0 // the browser will show the text
+	}
+	return config.Width * pixels / dpi
 }
 
 // Title is the name of the figure in words.

@@ -121,6 +121,10 @@ class Panel {
       if (!was || was.moved || e.type === "pointercancel") return;
       this.press(was);
     };
+    surface.addEventListener("dblclick", (e) => {
+      const i = this.layer ? this.find(local(e)) : -1;
+      if (i >= 0) app.showBlock(this, i);
+    });
     surface.addEventListener("pointerup", release);
     surface.addEventListener("pointercancel", release);
     surface.addEventListener("pointerleave", () => {
@@ -248,13 +252,13 @@ class App {
       element("p", { class: "note" }, "Choose a failure or a buffer: here or in the map."));
     this.incidentBox = element("details", {});
     this.tipNode = element("div", { id: "tip", hidden: true, role: "tooltip" });
-    const keys = [["← →", "the instant; with Shift faster"], ["+ −", "zoom time"], ["] [", "zoom addresses"], ["0", "all of it"], ["↑ ↓", "the next buffer at this instant"], [", .", "the last and next allocation or free"], ["p n", "the last and next failure"], ["Home End", "begin and end"], ["Esc", "nothing chosen"]];
+    const keys = [["← →", "the instant; with Shift faster"], ["+ −", "zoom time"], ["] [", "zoom addresses"], ["0", "all of it"], ["u", "the addresses in use"], ["z", "the chosen buffer"], ["↑ ↓", "the next buffer at this instant"], [", .", "the last and next allocation or free"], ["p n", "the last and next failure"], ["Home End", "begin and end"], ["Esc", "nothing chosen"]];
     section.append(...[
       element("div", { class: "bar" },
         element("label", { hidden: this.scenes.length < 2 }, "A", this.pickers[0]), element("label", { hidden: this.scenes.length < 2 }, "B", this.pickers[1]),
         this.viewLabel = element("label", {}, "Memory", this.viewPicker),
         element("span", { class: "group", role: "group", "aria-label": "Zoom" },
-          button("−", "Zoom out", () => this.zoomTime(2, this.t)), button("+", "Zoom in", () => this.zoomTime(0.5, this.t)), button("All", "Show all", () => this.reset())),
+          button("−", "Zoom out", () => this.zoomTime(2, this.t)), button("+", "Zoom in", () => this.zoomTime(0.5, this.t)), button("All", "Show all", () => this.reset()), button("Used", "Show the addresses that are used", () => this.showUsed())),
         this.failureButtons = element("span", { class: "group", role: "group", "aria-label": "Failures" },
           button("◂ failure", "Previous failure", () => this.stepFailure(this.active(), -1)), button("failure ▸", "Next failure", () => this.stepFailure(this.active(), 1)))),
       this.key1,
@@ -267,7 +271,7 @@ class App {
       this.incidentBox,
       element("details", {}, element("summary", {}, "Keys and pointer"),
         element("ul", { class: "keys", id: "keys" }, keys.map(([k, text]) => element("li", {}, element("kbd", {}, k), " " + text))),
-        element("p", { class: "note" }, "Drag the map to move it. Ctrl and the wheel zoom time, with Shift addresses; on the map that has the focus the wheel alone does. Tab goes from the map to the lists, arrows go through them.")),
+        element("p", { class: "note" }, "Drag the map to move it; a double click zooms to a buffer. Ctrl and the wheel zoom time, with Shift addresses; on the map that has the focus the wheel alone does. Tab goes from the map to the lists, arrows go through them.")),
       this.tipNode,
     ]);
     this.panelBox = section.querySelector(".panels");
@@ -283,9 +287,11 @@ class App {
     this.two = Boolean(this.shown[1]);
     this.pickers.forEach((p, i) => { p.value = String(this.shown[i] ? this.shown[i].index : -1); });
     const names = [...new Set(this.shown.filter(Boolean).flatMap((s) => s.views.map((v) => v.name)))];
-    const wanted = this.viewPicker.value;
+    const wanted = this.viewPicker.value; // "" at first
     this.viewPicker.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
+    const used = names.find((n) => this.shown.some((s) => s?.layer(n)?.n));
     if (names.includes(wanted)) this.viewPicker.value = wanted;
+    else if (used) this.viewPicker.value = used;
     this.viewLabel.hidden = names.length < 2;
     this.panelBox.classList.toggle("two", this.two);
     this.panels.forEach((p, i) => p.show(this.shown[i], this.viewPicker.value));
@@ -441,6 +447,28 @@ class App {
     this.setWindow({ ...this.window, a0: about - (about - a0) * factor, a1: about + (a1 - about) * factor });
   }
 
+  // showUsed zooms to the addresses that ever had a block.
+  showUsed() {
+    let a0 = Infinity;
+    let a1 = 0;
+    for (const layer of this.layers()) {
+      for (let i = 0; i < layer.n; i++) {
+        a0 = Math.min(a0, layer.y0[i]);
+        a1 = Math.max(a1, layer.y1[i]);
+      }
+    }
+    if (a0 < a1) this.setWindow({ ...this.window, a0: a0 - (a1 - a0) / 50, a1: a1 + (a1 - a0) / 50 });
+  }
+
+  // showBlock zooms to a block, with as much again on every side.
+  showBlock(panel, i) {
+    const { layer } = panel;
+    const t1 = Math.min(layer.t1[i], layer.scene.duration);
+    const life = Math.max(t1 - layer.t0[i], 100);
+    const size = layer.y1[i] - layer.y0[i];
+    this.setWindow({ t0: layer.t0[i] - life, t1: t1 + life, a0: layer.y0[i] - 4 * size, a1: layer.y1[i] + 4 * size });
+  }
+
   reset() { this.setWindow({ t0: 0, t1: this.duration, a0: 0, a1: this.size }); }
 
   // changed draws again, once for all changes before the next picture.
@@ -479,7 +507,7 @@ class App {
     const { layer } = panel;
     this.chosen = { panel: panel.place, block: i, buffer: layer.buffer[i], blocks: layer.blocksOf(layer.buffer[i]) };
     this.failure = undefined;
-    this.details.replaceChildren(...aboutBuffer(layer, i, this.colors));
+    this.details.replaceChildren(...aboutBuffer(layer, i, this.colors), element("p", {}, element("button", { type: "button", on: { click: () => this.showBlock(panel, i) } }, "Zoom to it")));
     this.changed(false);
   }
 
@@ -550,7 +578,9 @@ class App {
       Home: () => this.move(-Infinity), End: () => this.move(Infinity),
       "+": () => this.zoomTime(0.5, this.t), "=": () => this.zoomTime(0.5, this.t), "-": () => this.zoomTime(2, this.t),
       "]": () => this.zoomAddress(0.5, middle), "[": () => this.zoomAddress(2, middle),
-      0: () => this.reset(), n: () => this.stepFailure(panel, 1), p: () => this.stepFailure(panel, -1),
+      0: () => this.reset(), u: () => this.showUsed(),
+      z: () => this.chosen?.panel === panel.place && this.showBlock(panel, this.chosen.block),
+      n: () => this.stepFailure(panel, 1), p: () => this.stepFailure(panel, -1),
       ",": () => this.stepEvent(false), ".": () => this.stepEvent(true),
       Escape: () => {
         this.failure = undefined;

@@ -155,10 +155,12 @@ class MapView {
     pen.putImageData(image, 0, 0);
     const top = this.y(layer.size);
     const height = this.y(0) - top;
+    const scale = devicePixelRatio || 1;
+    const dot = (x) => Math.round(x * scale) / scale; // no seams between columns
     for (let c = 0; c < columns; c++) {
-      const from = this.x(table.times[c]);
-      const to = this.x(c + 1 < columns ? table.times[c + 1] : layer.scene.duration);
-      if (to >= this.box.x && from <= this.box.x + this.box.w) g.drawImage(picture, c, 0, 1, table.rows, from, top, Math.max(to - from, 0.5), height);
+      const from = dot(this.x(table.times[c]));
+      const to = dot(this.x(c + 1 < columns ? table.times[c + 1] : layer.scene.duration));
+      if (to > from && to >= this.box.x && from <= this.box.x + this.box.w) g.drawImage(picture, c, 0, 1, table.rows, from, top, to - from, height);
     }
   }
 
