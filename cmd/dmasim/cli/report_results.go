@@ -34,6 +34,10 @@ import (
 // that are explained.
 const explainedEvents = 20_000_000
 
+// pictureTypes are those of figures that a browser shows, by the ends of their names.
+// SVG is only taken where there is no PNG, which is smaller.
+var pictureTypes = map[string]string{".png": "image/png", ".svg": "image/svg+xml"}
+
 // gather collects what the page shows of all results.
 func (o *reportOptions) gather(cmd *cobra.Command, dirs []string) (*page.Content, error) {
 	all := &page.Content{}
@@ -98,7 +102,7 @@ func resultName(dir string) string {
 // gatherOne collects what the page shows of one of several results.
 func (o *reportOptions) gatherOne(cmd *cobra.Command, dir string, of int) (*page.Content, error) {
 	manifest, files, err := result.ReadFiles(dir, func(name string) bool {
-		return path.Dir(name) == "figures" && path.Ext(name) == ".png" ||
+		return path.Dir(name) == "figures" && pictureTypes[path.Ext(name)] != "" ||
 			slices.Contains([]string{"scenario.yaml", "comparison.csv", "runs.csv", "points.csv"}, name)
 	})
 	if err != nil {
@@ -106,9 +110,11 @@ func (o *reportOptions) gatherOne(cmd *cobra.Command, dir string, of int) (*page
 	}
 	c := &page.Content{Title: manifest.Scenario, Facts: facts(&manifest)}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
-		if path.Dir(name) == "figures" {
-			c.Figures = append(c.Figures, page.Figure{Name: strings.TrimSuffix(path.Base(name), ".png"), PNG: files[name]})
+		bare, isPNG := strings.CutSuffix(name, ".png")
+		if path.Dir(name) != "figures" || !isPNG && files[strings.TrimSuffix(name, ".svg")+".png"] != nil {
+			continue
 		}
+		c.Figures = append(c.Figures, page.Figure{Name: strings.TrimSuffix(path.Base(bare), ".svg"), Type: pictureTypes[path.Ext(name)], Data: files[name]})
 	}
 	switch manifest.Content {
 	case "":

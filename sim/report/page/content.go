@@ -32,8 +32,9 @@ type Table struct {
 
 // Figure is a picture.
 type Figure struct {
-	Name string // file name, of which the text for those who don't see it is made
-	PNG  []byte
+	Name string // without an ending, of which the text for those who don't see it is made
+	Type string // image/png or image/svg+xml
+	Data []byte
 }
 
 // Run is one variant, run once.

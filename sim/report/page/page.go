@@ -73,16 +73,16 @@ func sourceHash(text string) string {
 
 // DataURL is the picture, for the page.
 func (f *Figure) DataURL() template.URL {
-	return template.URL("data:image/png;base64," + base64.StdEncoding.EncodeToString(f.PNG))
+	return template.URL("data:" + f.Type + ";base64," + base64.StdEncoding.EncodeToString(f.Data))
 }
 
-// Width is that of the figure on the page, in CSS pixels. Figures are drawn with 300
-// dots for an inch; a page has 100 at their size in print.
+// Width is that of the figure on the page, in CSS pixels; 0: its own. PNG figures are
+// drawn with 300 dots for an inch; a page has 100 at their size in print.
 func (f *Figure) Width() int {
 	const dpi, pixels = 300, 100
-	config, err := png.DecodeConfig(bytes.NewReader(f.PNG))
+	config, err := png.DecodeConfig(bytes.NewReader(f.Data))
 	if err != nil {
-		return 0 // the browser will show the text
+		return 0
 	}
 	return config.Width * pixels / dpi
 }

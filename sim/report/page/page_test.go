@@ -126,7 +126,7 @@ func content(t *testing.T) *Content {
 	return &Content{
 		Title: "</title><script>1</script>", Subtitle: "a & b", Texts: []string{"<i>what</i> happened"},
 		Facts: []Fact{{"seed", "1"}}, Tables: []Table{{Title: "Variants", Head: []string{"variant", "asked"}, Rows: [][]string{{"<run>", "3"}}}},
-		Figures: []Figure{{Name: "memory-map", PNG: picture.Bytes()}},
+		Figures: []Figure{{Name: "memory-map", Type: "image/png", Data: picture.Bytes()}},
 		Runs: []Run{{Name: "run", Metrics: run, History: lives, Explains: map[int]*explain.Explanation{
 			0: {Op: 7, Client: "hog", Heap: "arena", Payload: mib, Cause: allocator.Fragmented, InTheWay: make([]explain.Buffer, mostInTheWay+3)},
 		}}},
