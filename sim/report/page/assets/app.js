@@ -243,7 +243,8 @@ class App {
     this.key1 = element("div", { class: "key", role: "group", "aria-label": "Clients" });
     this.scrub = element("input", { type: "range", min: 0, max: scrubSteps, step: 1, "aria-label": "Instant", on: { input: () => this.setTime((this.scrub.value / scrubSteps) * this.duration) } });
     this.clock = element("output");
-    this.liveText = element("p", { class: "note", role: "status", "aria-live": "polite" });
+    this.nothing = element("p", { class: "note" });
+    this.spoken = element("p", { class: "spoken", role: "status", "aria-live": "polite" });
     this.failureList = new List("Failed requests", ([place, i]) => this.chooseFailure(this.panels[place], i));
     this.blockList = new List("Buffers at this instant", ([place, i]) => this.chooseBlock(this.panels[place], i));
     this.failureTitle = element("h3");
@@ -264,7 +265,7 @@ class App {
       this.key1,
       element("div", { class: "panels" }, this.panels.map((p) => p.node)),
       element("div", { class: "scrub" }, this.clock, this.scrub, element("span", { class: "group" }, button("◂", "Last event", () => this.stepEvent(false)), button("▸", "Next event", () => this.stepEvent(true)))),
-      this.liveText,
+      this.nothing, this.spoken,
       element("div", { class: "below" },
         element("div", {}, this.failureTitle, this.failureList.node), element("div", {}, this.blockTitle, this.blockList.node),
         element("div", {}, element("h3", {}, "Details"), this.details)),
@@ -305,7 +306,8 @@ class App {
     this.fillFailures();
     this.fillIncidents();
     if (this.untouched) this.begin();
-    if (!names.length) this.liveText.textContent = "The result says nothing of where memory was used: there is no map.";
+    this.nothing.textContent = names.length ? "" : "The result says nothing of where memory was used: there is no map.";
+    this.nothing.hidden = names.length > 0;
     this.changed();
   }
 
@@ -554,6 +556,7 @@ class App {
     if (!times.length) return;
     this.t = forward ? Math.min(...times) : Math.max(...times);
     this.follow();
+    this.speak();
   }
 
   // stepBlock goes to the next buffer up or down in memory at the instant.
@@ -595,6 +598,16 @@ class App {
   move(by) {
     this.t = Math.max(0, Math.min(this.duration, this.t + by));
     this.follow();
+    this.speak();
+  }
+
+  // speak tells those who listen, once the instant stays, what there is.
+  speak() {
+    clearTimeout(this.speaking);
+    this.speaking = setTimeout(() => {
+      const shown = this.panels.filter((p) => p.layer);
+      this.spoken.textContent = [this.clock.textContent, ...shown.map((p) => p.title.textContent + ": " + p.readout.textContent)].join(". ");
+    }, 400);
   }
 
   // tip shows nodes beside the pointer; nothing hides it.

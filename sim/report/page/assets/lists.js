@@ -13,7 +13,9 @@ class List {
         const option = e.target.closest('[role="option"]');
         if (option) this.select(this.options.indexOf(option));
       },
-      focus: () => this.mark(Math.max(this.at, 0)),
+      focus: () => { // by a key: a pointer must not find the list scrolled
+        if (this.node.matches(":focus-visible")) this.mark(Math.max(this.at, 0));
+      },
     } });
     this.options = [];
     this.at = -1;

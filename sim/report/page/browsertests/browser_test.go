@@ -225,6 +225,21 @@ func (p *tab) shoot(name string) {
 		return
 	}
 	png, err := chromedp.Run(p.ctx, chromedp.FullScreenshot(100))
+	p.keep(name, png, err)
+}
+
+// shootMap keeps a picture of the map, as it is in the documentation.
+func (p *tab) shootMap(name string) {
+	p.Helper()
+	if *screenshots == "" {
+		return
+	}
+	png, err := chromedp.Run(p.ctx, chromedp.Screenshot(chromedp.CSS("#map")))
+	p.keep(name, png, err)
+}
+
+func (p *tab) keep(name string, png []byte, err error) {
+	p.Helper()
 	if err != nil {
 		p.Fatal(err)
 	}

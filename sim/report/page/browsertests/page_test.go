@@ -74,6 +74,7 @@ func TestMapOfTwoVariants(t *testing.T) {
 		if value[string](p, `document.querySelector("input[type=range]").getAttribute("aria-valuetext")`) != "1h0m0s" {
 			t.Error("the slider does not say where it is")
 		}
+		p.until(`document.querySelector("[role=status]").textContent.includes("1h0m0s. A: others-low: ")`)
 		p.drawn(p.key(kb.Home))
 		if got := p.text(".scrub output"); got != "0ns" {
 			t.Errorf("the beginning is at %s", got)
@@ -188,6 +189,16 @@ func TestMapOfTwoVariants(t *testing.T) {
 		}
 		p.do(chromedp.Evaluate[chromedp.Void](`localStorage.clear()`))
 	})
+}
+
+// What the documentation shows.
+func TestPicture(t *testing.T) {
+	p := open(t, reportOf(t, "cedar-256mib", ""), 1180, 900)
+	p.drawn(chromedp.Click(chromedp.CSS(`[aria-label="Failed requests"] [role=option]:nth-child(1001)`)))
+	if got := p.text("#details"); !strings.Contains(got, "display asked heap main") {
+		t.Errorf("the first failure of the second variant:\n%s", got)
+	}
+	p.shootMap("report-map")
 }
 
 // On a phone nothing is wider than the screen, and in dark all of it is dark.
