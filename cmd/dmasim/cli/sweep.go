@@ -63,7 +63,7 @@ more than once.`,
 		Example: `  dmasim sweep window.yaml
   dmasim sweep reproduce/fifty-percent
   dmasim sweep plan window.yaml
-  dmasim sweep slurm window.yaml --shards 100 > window.sh
+  dmasim sweep slurm window.yaml --shards 20 > window.sh
   sbatch window.sh
   dmasim sweep merge window.yaml`,
 		Args: func(cmd *cobra.Command, args []string) error {
