@@ -16,10 +16,10 @@ import (
 	"dmasim/sim/result"
 )
 
-// CheckTable writes what runs say of what is known from elsewhere: for each source, a
-// row for each point of a metric with what is expected, our mean with the half-width of its 95 %
-// interval, by how many standard errors it is off, and the verdict; at most 80 columns
-// wide.
+// CheckTable writes what runs say of what is known from elsewhere: for each source and
+// metric, a row for each point with what is expected, our mean with the half-width of its
+// 95 % interval, by how many standard errors it is off, and the verdict; at most 80
+// columns wide.
 func CheckTable(w io.Writer, checks []sweep.Check) error {
 	var text strings.Builder
 	for i := 0; i < len(checks); {
@@ -29,11 +29,15 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 			}
 			fmt.Fprintln(&text, cutName(checks[i].Source, lineWidth))
 		}
-		first := &checks[i]
-		columns := [][]string{{checkMetric(first)}, {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
-		for ; i < len(checks) && checks[i].Source == first.Source && checkMetric(&checks[i]) == columns[0][0]; i++ {
+		end := i + 1
+		for end < len(checks) && checks[end].Source == checks[i].Source && checkMetric(&checks[end]) == checkMetric(&checks[i]) {
+			end++
+		}
+		common, points := commonWords(checks[i:end])
+		columns := [][]string{append([]string{checkMetric(&checks[i]) + common}, points...), {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
+		for ; i < end; i++ {
 			for k, cell := range checkRow(&checks[i]) {
-				columns[k] = append(columns[k], cell)
+				columns[k+1] = append(columns[k+1], cell)
 			}
 		}
 		widths := columnWidths(columns)
@@ -41,7 +45,11 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 		for _, width := range widths[1:] {
 			room -= width
 		}
-		widths[0] = min(widths[0], room)
+		if title := columns[0][0]; widths[0] > room && len([]rune(title)) > room {
+			fmt.Fprintln(&text, cutName(title, lineWidth))
+			columns[0][0] = ""
+		}
+		widths[0] = min(columnWidths(columns[:1])[0], room)
 		for row := range columns[0] {
 			line := fmt.Sprintf("%-*s", widths[0], cutName(columns[0][row], widths[0]))
 			for k := 1; k < len(columns)-1; k++ {
@@ -54,16 +62,41 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 	return err
 }
 
+// commonWords takes out of the names of several points what all of them have.
+func commonWords(checks []sweep.Check) (common string, points []string) {
+	shared := strings.Split(checks[0].Point, ", ")
+	for i := range checks {
+		words := strings.Split(checks[i].Point, ", ")
+		shared = slices.DeleteFunc(shared, func(w string) bool { return !slices.Contains(words, w) })
+	}
+	if len(checks) == 1 || len(shared) == 0 {
+		shared = nil
+	} else {
+		common = " of " + strings.Join(shared, ", ")
+	}
+	for i := range checks {
+		words := slices.DeleteFunc(strings.Split(checks[i].Point, ", "), func(w string) bool { return slices.Contains(shared, w) })
+		points = append(points, strings.Join(words, ", "))
+	}
+	if slices.Contains(points, "") {
+		common = ""
+		for i := range checks {
+			points[i] = checks[i].Point
+		}
+	}
+	return common, points
+}
+
 func checkRow(c *sweep.Check) []string {
-	row := []string{c.Point, checkTheirs(c), "-", "", "", checkVerdict(c)}
+	row := []string{checkTheirs(c), "-", "", "", checkVerdict(c)}
 	if c.Runs > 0 {
-		row[2] = checkNumber(c.Ours.Estimate)
+		row[1] = checkNumber(c.Ours.Estimate)
 	}
 	if c.Runs > 1 {
-		row[3] = strconv.FormatFloat(c.Ours.HalfWidth(), 'g', 2, 64)
+		row[2] = strconv.FormatFloat(c.Ours.HalfWidth(), 'g', 2, 64)
 	}
 	if !math.IsNaN(c.Off) && !math.IsInf(c.Off, 0) {
-		row[4] = strconv.FormatFloat(c.Off, 'f', 1, 64)
+		row[3] = strconv.FormatFloat(c.Off, 'f', 1, 64)
 	}
 	return row
 }
