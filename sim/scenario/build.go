@@ -53,16 +53,20 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	if w.Trace != nil {
 		return w.Trace.source()
 	}
-	return workloads.NewChurn(w.churnConfig(seed))
+	return workloads.NewChurn(w.churnConfig(seed, workload, v.sizes))
 }
 
-func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
+func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uint64) workloads.ChurnConfig {
 	config := workloads.ChurnConfig{
 		Name: w.Name, Seed: seed, Interarrival: workloads.Distribution(w.Churn.Every), Count: w.Churn.Count,
 	}
-	for _, c := range w.Churn.Clients {
+	for j, c := range w.Churn.Clients {
+		size := (*workloads.Distribution)(c.Size)
+		if bytes, is := sizes[pictured{workload, j}]; is {
+			size = &workloads.Distribution{Kind: "fixed", Parameters: map[string]float64{"value": float64(bytes)}}
+		}
 		config.Clients = append(config.Clients, workloads.ChurnClient{
-			Weight: c.Weight, Size: (*workloads.Distribution)(c.Size), Lifetime: (*workloads.Distribution)(c.Lifetime),
+			Weight: c.Weight, Size: size, Lifetime: (*workloads.Distribution)(c.Lifetime),
 		})
 	}
 	return config

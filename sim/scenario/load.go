@@ -36,6 +36,7 @@ type Variant struct {
 	root   *yaml.Node
 	config sim.Config             // all but the sources
 	traces map[int]*trace.Problem // by workload
+	sizes  map[pictured]uint64
 }
 
 // onlyVariant is the name of the variant of a scenario that lists none.
@@ -218,8 +219,8 @@ func newVariant(file string, root *yaml.Node) (Variant, error) {
 		return Variant{}, err
 	}
 	v.Spec.complete(filepath.Dir(file))
-	v.traces = map[int]*trace.Problem{}
-	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces}
+	v.traces, v.sizes = map[int]*trace.Problem{}, map[pictured]uint64{}
+	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces, sizes: v.sizes}
 	v.config = c.check()
 	if err := d.Err(); err != nil {
 		return Variant{}, err

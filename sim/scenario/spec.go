@@ -140,6 +140,8 @@ type Client struct {
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
 	// Size of the buffers, in bytes.
 	Size *Sizes `yaml:"size,omitempty"`
+	// Picture in each buffer, in place of a size: WIDTHxHEIGHT:FORMAT, such as 1920x1080:nv12, laid out in the least memory that all of the devices take.
+	Picture string `yaml:"picture,omitempty"`
 	// Time from allocation to release.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
 	// What devices do with every buffer, one after the other from its allocation on.

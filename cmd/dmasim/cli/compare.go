@@ -101,11 +101,11 @@ the same whatever --jobs is.
 
 --diff A,B runs two variants once, side by side, and shows the first event where
 they part ways, the first whose outcome differs, and the memory of both there.`,
-		Example: `  dmasim compare cedar-256mib --replications 10
+		Example: `  dmasim compare cedar-256mib --replications 5
   dmasim compare window-mix --allocator first-fit --allocator best-fit
-  dmasim compare my.yaml --until ±2% --metric failed
+  dmasim compare window-mix --until ±10% --metric failed
   dmasim compare window-mix --diff first-fit,window-fit
-  benchstat -row /variant -ignore /seed dmasim-out/my-comparison/runs.bench`,
+  benchstat -row /variant dmasim-out/window-mix-comparison/runs.bench`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := defaultScenario

@@ -59,8 +59,8 @@ the scenario or of the catalogue.
 
 "dmasim explain dmesg" does it for a real machine, from its kernel log.`,
 		Example: `  dmasim explain dmasim-out/cedar-256mib
-  dmasim explain dmasim-out/cedar-256mib --variant others-high --failure 3
-  dmasim explain cedar-256mib --at 30s --device cedar --size 3MiB --picture why.png`,
+  dmasim explain dmasim-out/cedar-256mib --variant others-high --picture why.png
+  dmasim explain cedar-256mib --at 30s --device cedar --size 3MiB`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("explain what? give a result directory, or a scenario with --at and --size; or \"dmesg\" and a kernel log")

@@ -52,7 +52,7 @@ K/N is every Nth cell from cell K on; shards may run anywhere, in any order and
 more than once.`,
 		Example: `  dmasim sweep window.yaml
   dmasim sweep plan window.yaml
-  dmasim sweep slurm window.yaml --shards 100 > window.sh
+  dmasim sweep slurm window.yaml --shards 20 > window.sh
   sbatch window.sh
   dmasim sweep merge window.yaml`,
 		Args: func(cmd *cobra.Command, args []string) error {
