@@ -140,27 +140,44 @@ func (o *explainOptions) explainResult(ctx context.Context, dir string) (*explai
 	case o.failure < 1 || o.failure > len(failures):
 		return nil, fmt.Errorf("--failure %d: variant %s has the failures 1 to %d", o.failure, v.Name, len(failures))
 	}
+	sc, err := resultScenario(dir, res)
+	if err != nil {
+		return nil, err
+	}
+	e, err := explainFailure(ctx, res, sc, v, o.failure-1)
+	if err == nil && len(res.Variants) > 1 {
+		e.Variant = v.Name
+	}
+	return e, err
+}
+
+// resultScenario reads the scenario of a result in a directory.
+func resultScenario(dir string, res *result.Result) (*scenario.Scenario, error) {
 	sc, err := scenario.Parse(filepath.Join(dir, "scenario.yaml"), res.Scenario)
 	if err != nil {
 		return nil, err
 	}
-	variant := sc.Variant(v.Name)
-	if variant == nil {
-		return nil, fmt.Errorf("%s: its scenario has no variant %s", dir, v.Name)
+	for _, v := range res.Variants {
+		if sc.Variant(v.Name) == nil {
+			return nil, fmt.Errorf("%s: its scenario has no variant %s", dir, v.Name)
+		}
 	}
-	recorded := failures[o.failure-1]
+	return sc, nil
+}
+
+// explainFailure runs a variant of a result again up to its i-th failure, which must
+// be the one that was recorded.
+func explainFailure(ctx context.Context, res *result.Result, sc *scenario.Scenario, v *result.Variant, i int) (*explain.Explanation, error) {
+	variant, recorded := sc.Variant(v.Name), &v.Run.Failures[i]
 	e, err := explain.Failure(ctx, func() (sim.Config, error) { return variant.Build(variant.Spec.Seed) }, recorded.Op)
 	if errors.Is(err, explain.ErrNotReached) {
-		return nil, otherFailure(res, &recorded, "no failure there")
+		return nil, otherFailure(res, recorded, "no failure there")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if got := explainedText(e); got != recordedText(&recorded) {
-		return nil, otherFailure(res, &recorded, got)
-	}
-	if len(res.Variants) > 1 {
-		e.Variant = v.Name
+	if got := explainedText(e); got != recordedText(recorded) {
+		return nil, otherFailure(res, recorded, got)
 	}
 	return e, nil
 }

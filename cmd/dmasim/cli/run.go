@@ -30,6 +30,7 @@ type runOptions struct {
 	out     string
 	asJSON  bool
 	check   bool
+	report  bool
 	seed    uint64
 	hasSeed bool
 	trace   traceOptions
@@ -99,6 +100,7 @@ skipped. --dry-run says what would be done.`,
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
+	flags.BoolVar(&o.report, "report", false, "also make the HTML file that dmasim report makes")
 	o.trace.addFlags(flags)
 	o.kernel.addFlags(flags)
 	return cmd
@@ -135,10 +137,16 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
 		return failedRun{err}
 	}
+	if o.report {
+		page := newReportOptions()
+		if _, err := page.write(cmd, filepath.Join(out, reportName), out); err != nil {
+			return err
+		}
+	}
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), newRunSummary(res, known, out))
 	}
-	return printRun(cmd.OutOrStdout(), res, known, name, out)
+	return o.print(cmd.OutOrStdout(), res, known, name, out)
 }
 
 // load reads the scenario that name means, with the options that change it. If
@@ -229,7 +237,7 @@ func newRunSummary(r *result.Result, known *offline, out string) runSummary {
 	return s
 }
 
-func printRun(w io.Writer, r *result.Result, known *offline, argument, out string) error {
+func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argument, out string) error {
 	if err := report.Table(w, r); err != nil {
 		return err
 	}
@@ -237,19 +245,18 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	if err := printIncidents(w, r); err != nil {
 		return err
 	}
-	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
-		if text == "" {
-			continue
-		}
+	for _, text := range resultTexts(r) {
 		for _, line := range wrap(text, 80) {
 			fmt.Fprintln(w, line)
 		}
 	}
-	printBeyondLinux(w, r)
 	if known != nil {
 		printOffline(w, r, *known)
 	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
+	if o.report {
+		fmt.Fprintf(w, "report:   %s\n", filepath.Join(out, reportName))
+	}
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
 }
@@ -284,8 +291,10 @@ var beyondLinux = []struct {
 	},
 }
 
-// printBeyondLinux says which heaps, in any variant, Linux does not have.
-func printBeyondLinux(w io.Writer, r *result.Result) {
+// resultTexts says in sentences what happened, and which heaps, in any variant, Linux
+// does not have.
+func resultTexts(r *result.Result) []string {
+	texts := []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
 	for _, property := range beyondLinux {
 		var names []string
 		for _, v := range r.Variants {
@@ -295,13 +304,11 @@ func printBeyondLinux(w io.Writer, r *result.Result) {
 				}
 			}
 		}
-		if len(names) == 0 {
-			continue
-		}
-		for _, line := range wrap(property.label+": heap "+strings.Join(names, ", ")+" "+property.says, 80) {
-			fmt.Fprintln(w, line)
+		if len(names) > 0 {
+			texts = append(texts, property.label+": heap "+strings.Join(names, ", ")+" "+property.says)
 		}
 	}
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // printOffline compares what each variant, which has one heap and one client,
