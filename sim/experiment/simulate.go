@@ -10,6 +10,7 @@ import (
 	"dmasim/sim"
 	"dmasim/sim/history"
 	"dmasim/sim/metrics"
+	"dmasim/sim/result"
 	"dmasim/sim/scenario"
 )
 
@@ -64,6 +65,19 @@ func simulate(ctx context.Context, v *scenario.Variant, seed uint64, o Options, 
 		return metrics.Run{}, fmt.Errorf("variant %s: %w", v.Name, err)
 	}
 	return collector.Run(), nil
+}
+
+// Variants runs each of several variants once, with the seed of its own, and returns
+// what was measured, in their order.
+func Variants(ctx context.Context, variants []scenario.Variant, o Options) ([]result.Variant, error) {
+	results := make([]result.Variant, len(variants))
+	err := Each(ctx, o.Jobs, len(variants), func(ctx context.Context, i int) error {
+		v := &variants[i]
+		run, err := Simulate(ctx, v, v.Spec.Seed, o)
+		results[i] = result.Variant{Name: v.Name, Run: run}
+		return err
+	})
+	return results, err
 }
 
 // Each calls do for 0 to n-1, as many at a time as jobs says, and returns the

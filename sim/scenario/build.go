@@ -42,7 +42,7 @@ func (v *Variant) Clients() int { return len(v.config.Clients) }
 func (v *Variant) Random() bool {
 	m := v.Spec.Machine
 	return m != nil && (m.Aged != nil || m.Proc != "") ||
-		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil })
+		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil || w.Generate != nil })
 }
 
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
@@ -52,6 +52,9 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	}
 	if w.Trace != nil {
 		return w.Trace.source()
+	}
+	if w.Generate != nil {
+		return w.Generate.Source(seed, w.Name), nil
 	}
 	return workloads.NewChurn(w.churnConfig(seed, workload, v.sizes))
 }

@@ -46,6 +46,10 @@ func (s *Spec) complete(dir string) {
 		if w.Trace != nil && w.Trace.File != "" && !filepath.IsAbs(w.Trace.File) {
 			w.Trace.File = filepath.Join(dir, w.Trace.File)
 		}
+		if w.Generate != nil {
+			w.Generate.complete(w)
+			w.Devices, w.Placement = nil, Placement(allocator.Natural)
+		}
 		if w.Churn == nil {
 			continue
 		}
@@ -214,13 +218,9 @@ func (c *checker) workloads(cfg *sim.Config) {
 	clients := map[string]bool{}
 	for i := range c.spec.Workloads {
 		w := &c.spec.Workloads[i]
-		heap := slices.IndexFunc(cfg.Heaps, func(h sim.Heap) bool { return h.Name == w.Heap })
-		if heap < 0 {
-			c.FailNear(strictyaml.At(c.root, "workloads", i, "heap"), "unknown heap "+strictyaml.Quote(w.Heap), w.Heap, names(strictyaml.At(c.root, "heaps")))
-			heap = 0
-		}
+		heap := c.heapNamed(cfg, w.Heap, strictyaml.At(c.root, "workloads", i, "heap"))
 		input := sim.Input{Name: w.Name}
-		add := func(client Client, devicesAt, nameAt, transfersAt *yaml.Node) {
+		add := func(client Client, heap int, devicesAt, nameAt, transfersAt *yaml.Node) {
 			switch {
 			case !nameSyntax.MatchString(client.Name):
 				c.Fail(nameAt, badName(client.Name))
@@ -232,11 +232,15 @@ func (c *checker) workloads(cfg *sim.Config) {
 			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt, transfersAt))
 		}
 		switch place := strictyaml.At(c.root, "workloads", i); {
-		case (w.Churn == nil) == (w.Trace == nil):
-			c.Fail(place, "want either churn or trace")
+		case kinds(w) != 1:
+			c.Fail(place, "want one of churn, generate and trace")
+		case w.Generate != nil:
+			c.generate(cfg, w, place, func(client Client, heap string, heapAt, devicesAt, nameAt *yaml.Node) {
+				add(client, c.heapNamed(cfg, heap, heapAt), devicesAt, nameAt, place)
+			})
 		case w.Trace != nil:
 			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
-			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, heap, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		default:
 			for j, client := range w.Churn.Clients {
 				own := strictyaml.At(place, "churn", "clients", j)
@@ -247,7 +251,7 @@ func (c *checker) workloads(cfg *sim.Config) {
 				if nameAt == nil {
 					nameAt = strictyaml.At(place, "name")
 				}
-				add(client, devicesAt, nameAt, strictyaml.At(own, "transfers"))
+				add(client, heap, devicesAt, nameAt, strictyaml.At(own, "transfers"))
 				if client.Picture != "" {
 					c.picture(pictured{i, j}, client, cfg.Clients[len(cfg.Clients)-1].Plan, own)
 				}
@@ -256,6 +260,27 @@ func (c *checker) workloads(cfg *sim.Config) {
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
 	}
+}
+
+// kinds counts what a workload is; one is right.
+func kinds(w *Workload) int {
+	n := 0
+	for _, is := range []bool{w.Churn != nil, w.Generate != nil, w.Trace != nil} {
+		if is {
+			n++
+		}
+	}
+	return n
+}
+
+// heapNamed returns the index of a heap, or 0 after a mistake.
+func (c *checker) heapNamed(cfg *sim.Config, name string, place *yaml.Node) int {
+	heap := slices.IndexFunc(cfg.Heaps, func(h sim.Heap) bool { return h.Name == name })
+	if heap < 0 {
+		c.FailNear(place, "unknown heap "+strictyaml.Quote(name), name, names(strictyaml.At(c.root, "heaps")))
+		return 0
+	}
+	return heap
 }
 
 func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {

@@ -98,11 +98,11 @@ type Heap struct {
 	UnusableSize mem.Size `yaml:"unusable_size,omitempty" jsonschema:"exclusiveMinimum=0"`
 }
 
-// Workload is a source of buffers' requests: either churn or trace.
+// Workload is a source of buffers' requests: one of churn, generate and trace.
 type Workload struct {
 	// Name, unique among the workloads.
 	Name string `yaml:"name"`
-	// Heap that the buffers come from.
+	// Heap that the buffers come from, unless a pool of a generator has its own.
 	Heap string `yaml:"heap"`
 	// Devices that share every buffer, by name. None: any place will do.
 	Devices []string `yaml:"devices,omitempty"`
@@ -110,6 +110,8 @@ type Workload struct {
 	Placement Placement `yaml:"placement,omitempty"`
 	// Buffers that come and go at random.
 	Churn *Churn `yaml:"churn,omitempty" jsonschema:"oneof_required=churn"`
+	// Buffers as a camera, a decoder or another real user asks for them: pools that sessions allocate and free as a whole.
+	Generate *Generate `yaml:"generate,omitempty" jsonschema:"oneof_required=generate"`
 	// Buffers as they were recorded.
 	Trace *Trace `yaml:"trace,omitempty" jsonschema:"oneof_required=trace"`
 }

@@ -181,21 +181,19 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	if err != nil {
 		return nil, err
 	}
-	res := &result.Result{
-		Manifest: result.NewManifest(sc.Name, seed),
-		Scenario: resolved,
-		Variants: make([]result.Variant, len(sc.Variants)),
-	}
 	bars := newProgress(stderr, len(sc.Variants))
 	defer bars.finish()
-	options := experiment.Options{Check: o.check, Observe: bars.watch}
-	err = experiment.Each(ctx, runtime.GOMAXPROCS(0), len(sc.Variants), func(ctx context.Context, i int) error {
-		v := &sc.Variants[i]
-		run, err := experiment.Simulate(ctx, v, v.Spec.Seed, options)
-		res.Variants[i] = result.Variant{Name: v.Name, Run: run}
-		return err
+	variants, err := experiment.Variants(ctx, sc.Variants, experiment.Options{
+		Jobs: runtime.GOMAXPROCS(0), Check: o.check, Observe: bars.watch,
 	})
-	return res, interrupted(err)
+	if err != nil {
+		return nil, interrupted(err)
+	}
+	return &result.Result{
+		Manifest: result.NewManifest(sc.Name, seed),
+		Scenario: resolved,
+		Variants: variants,
+	}, nil
 }
 
 // interrupted makes a failed run of an interrupt.
