@@ -64,11 +64,11 @@ type block struct {
 type state uint8
 
 const (
-	live    state = 1 << iota // it was not freed
+	ordered state = 1 << iota // it is in Ledger.order; all others there were freed
+	live                      // it was not freed
 	indexed                   // the hole index does not hold its bytes
 	noted                     // its handle is in Ledger.placed
 	late                      // its handle is in Ledger.recent
-	ordered                   // it is in Ledger.order; all others there were freed
 )
 
 // end returns the address behind the block, cut at the end of the space.

@@ -54,7 +54,7 @@ func (l *Ledger) merge() {
 		lo := fresh[f].Lo
 		for i < uint(len(from)) && from[i].Lo < lo {
 			to[n] = from[i]
-			n += uint(states[from[i].Handle] & ordered / ordered)
+			n += uint(states[from[i].Handle] & ordered)
 			i++
 		}
 		to[n] = fresh[f]
@@ -62,7 +62,7 @@ func (l *Ledger) merge() {
 	}
 	for ; i < uint(len(from)); i++ {
 		to[n] = from[i]
-		n += uint(states[from[i].Handle] & ordered / ordered)
+		n += uint(states[from[i].Handle] & ordered)
 	}
 	l.order, l.merged = to[:n], from
 }
@@ -89,7 +89,7 @@ func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
 	for shift := bits.TrailingZeros64(differ); shift < bits.Len64(differ); shift += digit {
 		var starts [1 << digit]uint32
 		for i := range list {
-			starts[list[i].Lo>>shift%(1<<digit)]++
+			starts[list[i].Lo>>(shift&63)%(1<<digit)]++
 		}
 		var start uint32
 		for i, n := range starts {
@@ -97,7 +97,7 @@ func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
 			start += n
 		}
 		for i := range list {
-			to := &starts[list[i].Lo>>shift%(1<<digit)]
+			to := &starts[list[i].Lo>>(shift&63)%(1<<digit)]
 			spare[*to] = list[i]
 			*to++
 		}
