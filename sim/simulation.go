@@ -56,10 +56,9 @@ type Simulation struct {
 // live is a buffer in a slot.
 type live struct {
 	heap.Buffer
-	heap   int32
-	input  int32  // whose source knows it by its name; -1: none does, it ends by itself
-	name   uint64 // there
 	number uint64 // of the event that allocated it; 0: the slot is free
+	heap   int32
+	_      [3]uint32 // a line of the cache for each
 }
 
 // use is what processes and devices have of the buffer in a slot.
@@ -75,7 +74,6 @@ type use struct {
 // input is a source with the operations that come next.
 type input struct {
 	Input
-	index   int32
 	names   names
 	batches workloads.BatchSource // nil: the source looks at outcomes
 	batch   []workloads.Op        // room for what is asked of the source at once
@@ -109,7 +107,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.requests = append(s.requests, heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement})
 	}
 	for _, in := range cfg.Inputs {
-		made := &input{Input: in, index: int32(len(s.inputs)), batch: make([]workloads.Op, 1)}
+		made := &input{Input: in, batch: make([]workloads.Op, 1)}
 		if batches, ok := in.Source.(workloads.BatchSource); ok {
 			made.batches, made.batch = batches, make([]workloads.Op, batchSize)
 		}
@@ -296,15 +294,20 @@ func (s *Simulation) advance(to time.Duration) {
 		return
 	}
 	if to >= s.quiet {
-		for _, o := range s.observers {
-			o.Advance(to)
-		}
-		s.askSamplers()
+		s.pass(to)
 	}
 	s.now = to
 	if s.kernel != nil {
 		s.kernel.Now = to
 	}
+}
+
+// pass tells the observers that time passes.
+func (s *Simulation) pass(to time.Duration) {
+	for _, o := range s.observers {
+		o.Advance(to)
+	}
+	s.askSamplers()
 }
 
 // askSamplers notes how long time can pass unobserved.
@@ -326,11 +329,10 @@ func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
 	if op.Kind == workloads.Alloc {
 		return s.alloc(in, op)
 	}
-	switch entry := in.names.get(op.Buffer); entry {
+	switch entry := in.names.take(op.Buffer); entry {
 	case unknownName:
 		return allocator.None, in.misuse(op, ErrUnknownName)
 	case failedName:
-		in.names.set(op.Buffer, unknownName)
 		return allocator.None, nil
 	default:
 		return allocator.None, s.depart(entry - firstSlot)
@@ -377,25 +379,24 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
+	from := int32(client.Heap)
 	request := s.request(number, op.Size)
 	request.Align, request.Limit = op.Align, op.Limit
-	slot, diagnosis := s.place(int32(client.Heap), request)
+	slot, diagnosis := s.place(from, request)
 	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &noBuffer, diagnosis)
+		s.announceAlloc(from, request, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
 	s.keep(slot)
-	b := &s.buffers[slot]
 	if named {
-		b.input, b.name = in.index, op.Buffer
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &b.Buffer, diagnosis)
+	s.announceAlloc(from, request, &s.buffers[slot].Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -405,14 +406,10 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	return allocator.None, s.broken
 }
 
-// depart ends a source's use of a buffer.
+// depart ends a source's use of a buffer. Transfers may keep it.
 func (s *Simulation) depart(slot uint32) error {
 	if s.kernel == nil || !s.uses[slot].shared {
 		return s.free(slot)
-	}
-	if b := &s.buffers[slot]; b.input >= 0 { // transfers may keep it, its name is free
-		s.inputs[b.input].names.set(b.name, unknownName)
-		b.input = -1
 	}
 	s.closeShare(slot)
 	return s.reap()
@@ -437,7 +434,7 @@ func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.
 	slot = take(&s.buffers, &s.freeSlots)
 	b := &s.buffers[slot]
 	d = s.heaps[from].Alloc(r, &b.Buffer)
-	b.heap, b.input = from, -1
+	b.heap = from
 	if d.Cause != allocator.None {
 		s.freeSlots = append(s.freeSlots, slot)
 	}
@@ -447,25 +444,27 @@ func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.
 // keep takes note of the new buffer in a slot. Its number is that of the next
 // event.
 func (s *Simulation) keep(slot uint32) {
-	b := &s.buffers[slot]
-	b.number = s.event.Number + 1
+	s.buffers[slot].number = s.event.Number + 1
 	if s.kernel != nil {
-		if int(slot) >= len(s.uses) {
-			s.uses = append(s.uses, use{})
-		}
-		s.uses[slot] = use{}
-		if s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
-			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
-		}
+		s.keepUse(slot)
 	}
 }
 
-// asked is what a request for a buffer says of it; see heap.Request.
-type asked struct{ size, align, limit uint64 }
+// keepUse prepares what processes and devices may have of a new buffer.
+func (s *Simulation) keepUse(slot uint32) {
+	if int(slot) >= len(s.uses) {
+		s.uses = append(s.uses, use{})
+	}
+	s.uses[slot] = use{}
+	if b := &s.buffers[slot]; s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
+		s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
+	}
+}
 
-func (s *Simulation) announceAlloc(client int, from int32, a asked, b *heap.Buffer, d *ledger.Diagnosis) {
-	e := s.next(Alloc, client, int(from))
-	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = a.size, a.align, a.limit, b, d
+// announceAlloc emits what became of a request.
+func (s *Simulation) announceAlloc(from int32, r *heap.Request, b *heap.Buffer, d *ledger.Diagnosis) {
+	e := s.next(Alloc, r.Owner, int(from))
+	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = r.Payload, r.Align, r.Limit, b, d
 	s.emit()
 }
 
@@ -474,9 +473,6 @@ func (s *Simulation) free(slot uint32) error {
 	b := &s.buffers[slot]
 	if s.kernel != nil && s.uses[slot].transfers > 0 {
 		s.orphaned(slot)
-	}
-	if b.input >= 0 {
-		s.inputs[b.input].names.set(b.name, unknownName)
 	}
 	if err := s.giveBack(slot); err != nil {
 		return err
