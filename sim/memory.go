@@ -332,12 +332,12 @@ func (s *Simulation) frameOwner(pfn uint64) (physmem.Kind, string) {
 
 // limited says whether a limit forbids a client so many bytes more of a heap.
 func (s *Simulation) limited(client int, from int32, size uint64) bool {
-	h := &s.cfg.Heaps[from]
-	return h.Limit|h.LimitPerClient != 0 && s.over(h, client, from, size)
+	return s.cfg.Heaps[from].limits() && s.over(client, from, size)
 }
 
 // over is limited for a heap that has limits.
-func (s *Simulation) over(h *Heap, client int, from int32, size uint64) bool {
+func (s *Simulation) over(client int, from int32, size uint64) bool {
+	h := &s.cfg.Heaps[from]
 	var all, own ledger.Usage
 	if p := s.paged(from); p != nil {
 		all, own = p.Usage(), p.ClientUsage(client)

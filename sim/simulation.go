@@ -180,7 +180,7 @@ func (s *Simulation) Run(ctx context.Context) error {
 			break
 		}
 	}
-	if s.cfg.Duration > 0 {
+	if s.cfg.Duration > s.now {
 		s.advance(s.cfg.Duration)
 	}
 	if s.halted {
@@ -209,7 +209,9 @@ func (s *Simulation) step() (done bool, err error) {
 			return true, nil
 		}
 		d := s.due.pop()
-		s.advance(d.at)
+		if d.at > s.now {
+			s.advance(d.at)
+		}
 		if s.halted {
 			return true, nil
 		}
@@ -220,16 +222,18 @@ func (s *Simulation) step() (done bool, err error) {
 	}
 	until = min(until, end)
 	var cause allocator.Cause
-	for i := range in.ahead {
-		op := &in.ahead[i]
-		if i > 0 && (op.At >= until || s.stopped || s.halted || len(s.due) > 0 && s.due[0].at <= op.At) {
-			in.ahead = in.ahead[i:]
+	ops := in.ahead
+	for i := range ops {
+		op := &ops[i]
+		if i > 0 && (op.At >= until || s.interrupted(op.At)) {
+			in.ahead = ops[i:]
 			return false, nil
 		}
-		if op.At < s.now {
+		if op.At > s.now {
+			s.advance(op.At)
+		} else if op.At < s.now {
 			return false, in.misuse(op, ErrOrder)
 		}
-		s.advance(op.At)
 		if s.halted {
 			return true, nil
 		}
@@ -237,8 +241,14 @@ func (s *Simulation) step() (done bool, err error) {
 			return false, err
 		}
 	}
-	in.last.Op, in.last.Cause = in.ahead[len(in.ahead)-1], cause
+	in.last.Op, in.last.Cause = ops[len(ops)-1], cause
 	return false, in.pull(&in.last)
+}
+
+// interrupted reports whether an operation of that time has to wait, because the one
+// before it stopped the simulation or something else is due.
+func (s *Simulation) interrupted(at time.Duration) bool {
+	return len(s.due) > 0 && s.due[0].at <= at || s.stopped || s.halted
 }
 
 // earliest returns the input whose operation comes next, nil if all have ended, and
@@ -289,25 +299,25 @@ func (in *input) misuse(op *workloads.Op, err error) error {
 	return fmt.Errorf("workload %s: %s buffer %d at %v: %w", in.Name, what, op.Buffer, op.At, err)
 }
 
+// advance makes it later.
 func (s *Simulation) advance(to time.Duration) {
-	if to <= s.now {
-		return
-	}
-	if to >= s.quiet {
+	if to >= s.quiet || s.kernel != nil {
 		s.pass(to)
 	}
 	s.now = to
+}
+
+// pass tells those that want to know that time passes.
+func (s *Simulation) pass(to time.Duration) {
+	if to >= s.quiet {
+		for _, o := range s.observers {
+			o.Advance(to)
+		}
+		s.askSamplers()
+	}
 	if s.kernel != nil {
 		s.kernel.Now = to
 	}
-}
-
-// pass tells the observers that time passes.
-func (s *Simulation) pass(to time.Duration) {
-	for _, o := range s.observers {
-		o.Advance(to)
-	}
-	s.askSamplers()
 }
 
 // askSamplers notes how long time can pass unobserved.

@@ -52,19 +52,15 @@ func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
 	clear(bytes)
 	var used, most uint64
 	largest := 0
-	for i := range live {
-		e := &live[i]
-		if e.Hi > row.Hi {
-			break
-		}
+	for ended < len(live) && live[ended].Hi <= row.Hi {
+		e := &live[ended]
+		held := &bytes[e.Owner]
 		n := e.Hi - max(e.Lo, row.Lo)
 		used += n
-		n += bytes[e.Owner]
-		bytes[e.Owner] = n
-		if n > most {
-			largest = i
+		*held += n
+		if *held > most {
+			largest, most = ended, *held
 		}
-		most = max(most, n)
 		ended++
 	}
 	if ended < len(live) && live[ended].Lo < row.Hi { // its rest is in the next row
