@@ -112,7 +112,7 @@ func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, 
 	}
 	if failure.Cause == allocator.None && err == nil {
 		slot = take(&s.buffers, &s.freeSlots)
-		s.buffers[slot] = live{Buffer: buffer, heap: from}
+		s.buffers[slot] = live{Buffer: buffer, heap: from, number: s.event.Number + 1}
 		return slot, &served
 	}
 	d = s.failed(from, size, failure.Cause)
@@ -144,6 +144,7 @@ func (s *Simulation) placeShared(h *heap.Pages, from int32, r *heap.Request) (sl
 		s.broken = err
 	}
 	s.putOff(from)
+	s.buffers[slot].number = 0
 	s.freeSlots = append(s.freeSlots, slot)
 	return slot, d
 }

@@ -237,7 +237,12 @@ func (s *Simulation) step() (done bool, err error) {
 		if s.halted {
 			return true, nil
 		}
-		if cause, err = s.do(in, op); err != nil {
+		if op.Kind == workloads.Alloc {
+			cause, err = s.alloc(in, op)
+		} else {
+			cause, err = allocator.None, s.drop(in, op)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
@@ -334,18 +339,15 @@ func (s *Simulation) askSamplers() {
 // Now returns the time.
 func (s *Simulation) Now() time.Duration { return s.now }
 
-// do executes an operation of an input.
-func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
-	if op.Kind == workloads.Alloc {
-		return s.alloc(in, op)
-	}
+// drop executes a free of an input.
+func (s *Simulation) drop(in *input, op *workloads.Op) error {
 	switch entry := in.names.take(op.Buffer); entry {
 	case unknownName:
-		return allocator.None, in.misuse(op, ErrUnknownName)
+		return in.misuse(op, ErrUnknownName)
 	case failedName:
-		return allocator.None, nil
+		return nil
 	default:
-		return allocator.None, s.depart(entry - firstSlot)
+		return s.depart(entry - firstSlot)
 	}
 }
 
@@ -432,8 +434,8 @@ func (s *Simulation) request(client int, payload uint64) *heap.Request {
 	return r
 }
 
-// place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
-// know a size alone.
+// place asks a heap for a buffer, which it puts into a slot; its number is that of the
+// next event. Heaps that take pages know a size alone.
 func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
 	if s.limited(r.Owner, from, r.Payload) {
 		return 0, s.failed(from, r.Payload, allocator.Limit)
@@ -444,17 +446,16 @@ func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.
 	slot = take(&s.buffers, &s.freeSlots)
 	b := &s.buffers[slot]
 	d = s.heaps[from].Alloc(r, &b.Buffer)
-	b.heap = from
 	if d.Cause != allocator.None {
 		s.freeSlots = append(s.freeSlots, slot)
+		return 0, d
 	}
+	b.heap, b.number = from, s.event.Number+1
 	return slot, d
 }
 
-// keep takes note of the new buffer in a slot. Its number is that of the next
-// event.
+// keep takes note of the new buffer in a slot.
 func (s *Simulation) keep(slot uint32) {
-	s.buffers[slot].number = s.event.Number + 1
 	if s.kernel != nil {
 		s.keepUse(slot)
 	}
@@ -514,8 +515,8 @@ func (s *Simulation) emit() {
 	if s.halted {
 		return
 	}
-	for _, o := range s.observers {
-		o.Event(&s.event)
+	for i := 0; i < len(s.observers); i++ {
+		s.observers[i].Event(&s.event)
 	}
 	if s.cfg.Check && s.broken == nil {
 		if err := s.check(); err != nil {
