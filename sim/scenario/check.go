@@ -11,10 +11,10 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"dmasim/allocator"
+	"dmasim/devices"
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
-	"dmasim/workloads"
 	"dmasim/workloads/program"
 	"dmasim/workloads/trace"
 )
@@ -77,7 +77,7 @@ func (c *Client) inherit(w *Workload) {
 	if c.Placement == Placement(allocator.Natural) {
 		c.Placement = w.Placement
 	}
-	if c.Size == nil {
+	if c.Size == nil && c.Picture == "" {
 		c.Size = w.Churn.Size
 	}
 	if c.Lifetime == nil {
@@ -93,7 +93,8 @@ type checker struct {
 	root   *yaml.Node
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
-	routed map[int]bool           // devices that are in an IOMMU group or have a pool of their own
+	sizes  map[pictured]uint64
+	routed map[int]bool // devices that are in an IOMMU group or have a pool of their own
 }
 
 func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
@@ -240,7 +241,6 @@ func (c *checker) workloads(cfg *sim.Config) {
 			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
 			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, heap, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		default:
-			c.churn(cfg, w, strictyaml.At(place, "churn"))
 			for j, client := range w.Churn.Clients {
 				own := strictyaml.At(place, "churn", "clients", j)
 				devicesAt, nameAt := strictyaml.Child(own, "devices"), strictyaml.Child(own, "name")
@@ -251,7 +251,11 @@ func (c *checker) workloads(cfg *sim.Config) {
 					nameAt = strictyaml.At(place, "name")
 				}
 				add(client, heap, devicesAt, nameAt, strictyaml.At(own, "transfers"))
+				if client.Picture != "" {
+					c.picture(pictured{i, j}, client, cfg.Clients[len(cfg.Clients)-1].Plan, own)
+				}
 			}
+			c.churn(cfg, i, strictyaml.At(place, "churn"))
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
 	}
@@ -278,28 +282,54 @@ func (c *checker) heapNamed(cfg *sim.Config, name string, place *yaml.Node) int 
 	return heap
 }
 
-func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
+func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {
+	w := &c.spec.Workloads[i]
 	if cfg.Duration == 0 && w.Churn.Count == 0 {
 		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
-	mistakes := c.Mistakes()
+	mistakes, bad := c.Mistakes(), false
+	if (w.Churn.Every == nil) == !w.Churn.Saturated {
+		c.Fail(place, "want either every or saturated: true")
+	}
 	for j, client := range w.Churn.Clients {
 		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {
 			c.Fail(strictyaml.At(own, "weight"), "a weight must not be negative")
 		}
-		if client.Size == nil {
+		if client.Size == nil && client.Picture == "" {
 			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no size, and neither has its churn")
 		}
+		bad = bad || client.Picture != "" && c.sizes[pictured{i, j}] == 0
 		if client.Lifetime == nil {
 			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no lifetime, and neither has its churn")
 		}
 	}
-	if c.Mistakes() > mistakes {
+	if bad || c.Mistakes() > mistakes {
 		return
 	}
-	if _, err := workloads.NewChurn(w.churnConfig(c.spec.Seed)); err != nil {
+	if _, err := w.churnSource(c.spec.Seed, i, c.sizes); err != nil {
 		c.Fail(place, strictyaml.Clip(err.Error()))
+	}
+}
+
+// pictured is a client whose buffers hold pictures, by its indices.
+type pictured struct{ workload, client int }
+
+// picture notes the size of a client's pictures.
+func (c *checker) picture(which pictured, client Client, plan *devices.Plan, place *yaml.Node) {
+	at := strictyaml.Child(place, "picture")
+	if client.Size != nil {
+		c.Fail(at, "a client has a picture or a size, not both")
+		return
+	}
+	picture, err := devices.ParsePicture(client.Picture)
+	if err == nil && plan != nil {
+		var layout devices.Layout
+		layout, err = plan.Layout(picture)
+		c.sizes[which] = layout.Payload
+	}
+	if err != nil {
+		c.Fail(at, strictyaml.Clip(err.Error()))
 	}
 }
 

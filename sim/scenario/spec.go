@@ -119,7 +119,9 @@ type Workload struct {
 // Churn makes buffers that arrive, live and go at random.
 type Churn struct {
 	// Time between two arrivals.
-	Every Times `yaml:"every"`
+	Every *Times `yaml:"every,omitempty" jsonschema:"oneof_required=every"`
+	// In place of arrivals, buffers that wait in a queue without end: the first is asked for whenever a buffer of the workload is freed, until it is served.
+	Saturated bool `yaml:"saturated,omitempty" jsonschema:"oneof_required=saturated"`
 	// Size of the buffers of clients that have none of their own.
 	Size *Sizes `yaml:"size,omitempty"`
 	// Lifetime of the buffers of clients that have none of their own.
@@ -142,6 +144,8 @@ type Client struct {
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
 	// Size of the buffers, in bytes.
 	Size *Sizes `yaml:"size,omitempty"`
+	// Picture in each buffer, in place of a size: WIDTHxHEIGHT:FORMAT, such as 1920x1080:nv12, laid out in the least memory that all of the devices take.
+	Picture string `yaml:"picture,omitempty"`
 	// Time from allocation to release.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
 	// What devices do with every buffer, one after the other from its allocation on.

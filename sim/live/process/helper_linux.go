@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -75,15 +76,16 @@ type told struct {
 	control [64]byte
 }
 
-// obey does what the channel says until it is closed.
-func obey() error {
+// obey closes the descriptors that are left over from the exec before, and does what
+// the channel says until it is closed.
+func obey(leftOver []string) error {
 	runtime.LockOSThread() // a fork copies this thread
 	p := &told{}
 	if err := p.prepare(); err != nil {
 		return err
 	}
 	// The runtime opens the files of its poller when it first needs one, at whatever
-	// descriptors are free: now, while those of programs are not.
+	// descriptors are free: now, while those of programs are taken.
 	r, w, err := os.Pipe()
 	if err != nil {
 		return err
@@ -91,8 +93,44 @@ func obey() error {
 	if err := errors.Join(r.Close(), w.Close(), closeCopies()); err != nil {
 		return err
 	}
+	for _, text := range leftOver {
+		fd, err := strconv.Atoi(text)
+		if err != nil {
+			return err
+		}
+		if err := unix.Close(fd); err != nil {
+			return err
+		}
+	}
 	p.loop()
 	return nil
+}
+
+// replace goes on after an exec, which has dropped what it drops. While the runtime
+// started, some of its files, which are all closed on exec, took descriptors that are
+// free for programs. They stay there, since the runtime uses them, and copies of the
+// channel take what else is free, while this program is executed again and its
+// runtime starts; then it closes them all.
+func replace() error {
+	args := []string{Role, Role}
+	for fd := FirstFD; fd < ChannelFD; fd++ {
+		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+		switch {
+		case err != nil:
+			err = unix.Dup3(ChannelFD, fd, 0)
+		case flags&unix.FD_CLOEXEC != 0:
+			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
+			args = append(args, strconv.Itoa(fd))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	exe, err := os.Readlink("/proc/self/exe")
+	if err != nil {
+		return err
+	}
+	return unix.Exec(exe, args, Environment)
 }
 
 // closeCopies closes the copies of the channel that kept descriptors free.
@@ -125,7 +163,7 @@ func (p *told) prepare() error {
 	if p.executable, err = unix.BytePtrFromString(exe); err != nil {
 		return err
 	}
-	for i, text := range []string{Role, Role} {
+	for i, text := range []string{replacedRole, replacedRole} {
 		if p.arguments[i], err = unix.BytePtrFromString(text); err != nil {
 			return err
 		}
@@ -225,18 +263,6 @@ func (p *told) do() (uintptr, syscall.Errno) {
 		p.call(unix.SYS_CLOSE, channel, 0, 0, 0, 0, 0)
 		return pid, errno
 	case actExec:
-		// The runtime opens files while it starts, and keeps some. Programs' free
-		// descriptors are taken until then, by copies of the channel.
-		for {
-			fd, errno := p.call(unix.SYS_FCNTL, ChannelFD, unix.F_DUPFD, FirstFD, 0, 0, 0)
-			if errno != 0 {
-				return 0, errno
-			}
-			if fd > ChannelFD {
-				p.call(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
-				break
-			}
-		}
 		return p.call(unix.SYS_EXECVE, uintptr(unsafe.Pointer(p.executable)), uintptr(unsafe.Pointer(&p.arguments)), uintptr(unsafe.Pointer(&p.environ)), 0, 0, 0)
 	}
 	return 0, unix.ENOSYS

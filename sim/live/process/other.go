@@ -4,4 +4,6 @@ package process
 
 import "dmasim/allocator/dmaheap"
 
-func obey() error { return dmaheap.ErrUnsupported }
+func obey([]string) error { return dmaheap.ErrUnsupported }
+
+func replace() error { return dmaheap.ErrUnsupported }

@@ -86,7 +86,7 @@ func TestDescriptors(t *testing.T) {
 	call(t, "fork", errno, 0, err)
 	_, errno, err = child.Dup(fd, false)
 	call(t, "the child is limited too", errno, unix.EMFILE, err)
-	errno, err = child.CloseFD(third) // the runtime wants two while it starts
+	errno, err = child.CloseFD(third)
 	call(t, "close", errno, 0, err)
 	errno, err = child.Exec()
 	call(t, "exec", errno, 0, err)
@@ -101,6 +101,29 @@ func TestDescriptors(t *testing.T) {
 	call(t, "the parent has it", errno, 0, err)
 	_, errno, err = p.Open("there is no such heap", false)
 	call(t, "open", errno, unix.ENOENT, err)
+}
+
+// What an exec closes is free afterwards: the new program's own files lie elsewhere.
+func TestExecFreesDescriptors(t *testing.T) {
+	const count = 8
+	p := spawn(t, FirstFD+count)
+	_, file := pipe(t)
+	for i := range count {
+		_, errno, err := p.Accept(file, i%2 == 0)
+		call(t, "accept", errno, 0, err)
+	}
+	for range 2 {
+		errno, err := p.Exec()
+		call(t, "exec", errno, 0, err)
+		for i := 0; i < count; i += 2 {
+			fd, errno, err := p.Accept(file, true)
+			if call(t, "accept after exec", errno, 0, err); fd != FirstFD+i {
+				t.Errorf("the lowest free descriptor is %d, want %d", fd, FirstFD+i)
+			}
+		}
+		_, errno, err = p.Accept(file, true)
+		call(t, "all are used", errno, unix.EMFILE, err)
+	}
 }
 
 func TestMappings(t *testing.T) {
@@ -158,7 +181,7 @@ func TestChannelEnds(t *testing.T) {
 }
 
 func TestMainWantsItsRole(t *testing.T) {
-	for _, args := range [][]string{nil, {"run"}, {Role, "0"}} {
+	for _, args := range [][]string{nil, {"run"}, {"0", Role}} {
 		if _, is := Main(args); is {
 			t.Errorf("%q is such a process", args)
 		}
