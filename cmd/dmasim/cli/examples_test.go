@@ -23,6 +23,8 @@ var exampleFiles = []struct{ name, command string }{
 	{"my-scenario.yaml", "dmasim scenario init my-scenario.yaml"},
 	{"my-devices.yaml", "cp $REPO/cmd/dmasim/cli/testdata/examples/my-devices.yaml ."},
 	{"dmasim-out/cedar-256mib", "dmasim run cedar-256mib"},
+	{"dmasim-out/before", "dmasim run cma-borrowed --out dmasim-out/before"},
+	{"dmasim-out/after", "dmasim run cma-borrowed --seed 2 --out dmasim-out/after"},
 	{"dmasim-out/window-mix-comparison", "dmasim compare window-mix --replications 3"},
 	{"window.yaml", "cp $REPO/docs/window.yaml ."},
 	{"window.sh", "dmasim sweep slurm window.yaml --shards 20 > window.sh"},

@@ -229,7 +229,30 @@ class App {
     this.two = scenes.length > 1;
     this.t = 0;
     this.build(section);
+    const said = new URLSearchParams(location.hash.slice(1));
+    for (const [place, name] of [[0, "a"], [1, "b"]]) if (said.has(name)) this.shown[place] = scenes[said.get(name)];
+    this.wanted = said.get("memory") ?? "";
     this.showRuns();
+    this.restore(said);
+  }
+
+  // restore shows what the address of the page says.
+  restore(said) {
+    const number = (name, otherwise) => (said.has(name) && Number.isFinite(Number(said.get(name))) ? Number(said.get(name)) : otherwise);
+    const [panel, index] = (said.get("failure") ?? "").split(":").map(Number);
+    if (index < this.panels[panel]?.scene?.failures) this.chooseFailure(this.panels[panel], index);
+    const w = this.window;
+    if (said.has("t")) this.setTime(number("t", this.t));
+    if (said.has("t0")) this.setWindow({ t0: number("t0", w.t0), t1: number("t1", w.t1), a0: number("a0", w.a0), a1: number("a1", w.a1) });
+  }
+
+  // save puts what is shown into the address of the page, so that it can be passed on.
+  save() {
+    const { t0, t1, a0, a1 } = this.window;
+    const said = new URLSearchParams({ a: this.shown[0].index, b: this.shown[1]?.index ?? -1, memory: this.viewPicker.value, t: Math.round(this.t) });
+    if (t0 > 0 || t1 < this.duration || a0 > 0 || a1 < this.size) for (const [name, v] of Object.entries({ t0, t1, a0, a1 })) said.set(name, Math.round(v));
+    if (this.failure) said.set("failure", this.failure.panel + ":" + this.failure.index);
+    history.replaceState(null, "", "#" + said);
   }
 
   build(section) {
@@ -288,7 +311,7 @@ class App {
     this.two = Boolean(this.shown[1]);
     this.pickers.forEach((p, i) => { p.value = String(this.shown[i] ? this.shown[i].index : -1); });
     const names = [...new Set(this.shown.filter(Boolean).flatMap((s) => s.views.map((v) => v.name)))];
-    const wanted = this.viewPicker.value; // "" at first
+    const wanted = this.viewPicker.value || this.wanted;
     this.viewPicker.replaceChildren(...names.map((n) => element("option", { value: n }, n)));
     const used = names.find((n) => this.shown.some((s) => s?.layer(n)?.n));
     if (names.includes(wanted)) this.viewPicker.value = wanted;
@@ -487,6 +510,8 @@ class App {
       this.scrub.value = String(Math.round((this.t / this.duration) * scrubSteps));
       this.scrub.setAttribute("aria-valuetext", this.clock.textContent);
       this.fillBlocks();
+      clearTimeout(this.saving);
+      this.saving = setTimeout(() => this.save(), 500); // browsers allow no more than so many in a time
       document.documentElement.dataset.drawn = String(Number(document.documentElement.dataset.drawn ?? 0) + 1);
     });
   }

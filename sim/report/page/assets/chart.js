@@ -18,7 +18,6 @@ class Chart {
     const p = palette();
     const g = fit(this.canvas, map.width, height);
     const box = { x: map.box.x, y: 3, w: map.box.w, h: height - 6 };
-    this.box = box;
     g.fillStyle = p.free;
     g.fillRect(box.x, box.y, box.w, box.h);
     g.save();

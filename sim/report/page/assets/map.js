@@ -175,7 +175,6 @@ class MapView {
     const sx = box.w / (window.t1 - window.t0);
     const sy = box.h / (window.a1 - window.a0);
     const last = Math.min(window.t1, layer.scene.duration);
-    this.merged = 0;
     for (let i = 0; i < layer.n; i++) {
       if (layer.t0[i] >= last) break;
       if (layer.t1[i] <= window.t0 || layer.y1[i] <= window.a0 || layer.y0[i] >= window.a1) continue;
@@ -187,7 +186,6 @@ class MapView {
         const x = (layer.t0[i] - window.t0) * sx;
         const y = box.h - (layer.y1[i] - window.a0) * sy;
         merged.add(places[layer.owner[i]], x, y, w, h);
-        this.merged++;
       }
     }
     g.save();

@@ -201,6 +201,29 @@ func TestPicture(t *testing.T) {
 	p.shootMap("report-map")
 }
 
+// The address of the page says what it shows, also where it says nonsense.
+func TestAddress(t *testing.T) {
+	path := reportOf(t, "cedar-256mib", "")
+	p := open(t, path, 1180, 900)
+	p.drawn(chromedp.Evaluate[chromedp.Void](`document.querySelectorAll(".surface")[1].focus()`), p.key("n"))
+	p.drawn(p.key("+"))
+	p.until(`location.hash.includes("failure=1%3A0") && location.hash.includes("t0=")`)
+	hash, canvas := value[string](p, "location.hash"), value[string](p, `document.querySelector(".surface canvas").toDataURL()`)
+
+	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate("file://"+path+hash))
+	p.until(`document.documentElement.dataset.ready !== undefined`)
+	if got := p.text("#details"); !strings.Contains(got, "display asked heap main") {
+		t.Errorf("chosen is\n%s", got)
+	}
+	p.until(fmt.Sprintf(`document.querySelector(".surface canvas").toDataURL() === %q`, canvas))
+
+	p.do(chromedp.Navigate("about:blank"), chromedp.Navigate("file://"+path+"#a=77&b=x&memory=none&t=-1e99&t0=x&t1=&a0=NaN&failure=1:9999"))
+	p.until(`document.documentElement.dataset.ready !== undefined`)
+	if got := p.text(".panel h3"); !strings.Contains(got, "others-low") {
+		t.Errorf("first is %q", got)
+	}
+}
+
 // On a phone nothing is wider than the screen, and in dark all of it is dark.
 func TestPhone(t *testing.T) {
 	for _, name := range []string{"cedar-256mib", "pin-all-ram"} {
