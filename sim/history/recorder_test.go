@@ -128,6 +128,13 @@ workloads:
 	})
 }
 
+func TestFramesOfUnknownDuration(t *testing.T) {
+	got, _ := record(t, build(t, "cma-borrowed", ""), history.Limits{Pieces: 100})
+	if len(got.Frames) != 0 {
+		t.Errorf("%d tables of page frames", len(got.Frames))
+	}
+}
+
 func TestPagesHaveTheirPieces(t *testing.T) {
 	cfg := build(t, "pin-all-ram", "")
 	got, _ := record(t, cfg, history.Limits{Pieces: 1 << 20, Duration: cfg.Duration})
