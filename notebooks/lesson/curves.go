@@ -58,7 +58,15 @@ func writeCurves(w io.Writer, title, x, y string, curves []Curve) error {
 	if p.Y.Max <= p.Y.Min {
 		p.Y.Max = p.Y.Min + 1 // every curve lies on the axis
 	}
-	p.Y.Max += 0.2 * (p.Y.Max - p.Y.Min) // for the legend
+	// The legend goes where there is room above the curves.
+	p.Y.Max += 0.2 * (p.Y.Max - p.Y.Min)
+	var rise float64
+	for _, c := range curves {
+		if n := len(c.Y); n > 0 {
+			rise += c.Y[n-1] - c.Y[0]
+		}
+	}
+	p.Legend.Left = rise >= 0
 	return writePNG(w, 2.6*vg.Inch, p.Draw)
 }
 

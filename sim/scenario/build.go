@@ -56,12 +56,23 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	if w.Generate != nil {
 		return w.Generate.Source(seed, w.Name), nil
 	}
-	return workloads.NewChurn(w.churnConfig(seed, workload, v.sizes))
+	return w.churnSource(seed, workload, v.sizes)
+}
+
+func (w *Workload) churnSource(seed uint64, workload int, sizes map[pictured]uint64) (workloads.Source, error) {
+	config := w.churnConfig(seed, workload, sizes)
+	if w.Churn.Saturated {
+		return workloads.NewSaturated(config)
+	}
+	return workloads.NewChurn(config)
 }
 
 func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uint64) workloads.ChurnConfig {
 	config := workloads.ChurnConfig{
-		Name: w.Name, Seed: seed, Interarrival: workloads.Distribution(w.Churn.Every), Count: w.Churn.Count,
+		Name: w.Name, Seed: seed, Count: w.Churn.Count,
+	}
+	if w.Churn.Every != nil {
+		config.Interarrival = workloads.Distribution(*w.Churn.Every)
 	}
 	for j, c := range w.Churn.Clients {
 		size := (*workloads.Distribution)(c.Size)

@@ -15,7 +15,6 @@ import (
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
-	"dmasim/workloads"
 	"dmasim/workloads/program"
 	"dmasim/workloads/trace"
 )
@@ -289,6 +288,9 @@ func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {
 		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
 	mistakes, bad := c.Mistakes(), false
+	if (w.Churn.Every == nil) == !w.Churn.Saturated {
+		c.Fail(place, "want either every or saturated: true")
+	}
 	for j, client := range w.Churn.Clients {
 		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {
@@ -305,7 +307,7 @@ func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {
 	if bad || c.Mistakes() > mistakes {
 		return
 	}
-	if _, err := workloads.NewChurn(w.churnConfig(c.spec.Seed, i, c.sizes)); err != nil {
+	if _, err := w.churnSource(c.spec.Seed, i, c.sizes); err != nil {
 		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 }

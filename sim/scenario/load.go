@@ -21,6 +21,7 @@ type Scenario struct {
 	Name        string
 	Description string
 	Variants    []Variant // what to run; never empty
+	Text        []byte    // of the file, as it was written
 
 	base     Variant
 	explicit bool // the file lists its variants
@@ -88,7 +89,7 @@ func Parse(file string, data []byte) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scenario{Name: base.Spec.Name, Description: base.Spec.Description, base: base, explicit: len(written.Variants) > 0}
+	s := &Scenario{Name: base.Spec.Name, Description: base.Spec.Description, Text: data, base: base, explicit: len(written.Variants) > 0}
 	if !s.explicit {
 		only := base
 		only.Name = onlyVariant

@@ -119,7 +119,9 @@ type Workload struct {
 // Churn makes buffers that arrive, live and go at random.
 type Churn struct {
 	// Time between two arrivals.
-	Every Times `yaml:"every"`
+	Every *Times `yaml:"every,omitempty" jsonschema:"oneof_required=every"`
+	// In place of arrivals, buffers that wait in a queue without end: the first is asked for whenever a buffer of the workload is freed, until it is served.
+	Saturated bool `yaml:"saturated,omitempty" jsonschema:"oneof_required=saturated"`
 	// Size of the buffers of clients that have none of their own.
 	Size *Sizes `yaml:"size,omitempty"`
 	// Lifetime of the buffers of clients that have none of their own.

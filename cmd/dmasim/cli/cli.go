@@ -101,7 +101,7 @@ why?`,
 	root.CompletionOptions.DisableDefaultCmd = true
 	addGroup(root, "Everyday:", newRunCommand(), newCompareCommand(), newExplainCommand(), newReportCommand(), newSizeCommand())
 	addGroup(root, "What goes in:", newScenarioCommand(), newDevicesCommand(), newMachineCommand(), newWorkloadsCommand(), newTraceCommand(), newAllocatorsCommand())
-	addGroup(root, "Scale and proof:", newSweepCommand(), newBenchCommand(), newPackCommand(), newConformCommand(), newValidateCommand(), newKernelCommand())
+	addGroup(root, "Scale and proof:", newSweepCommand(), newReproduceCommand(), newBenchCommand(), newPackCommand(), newConformCommand(), newValidateCommand(), newKernelCommand())
 	root.AddCommand(newCompletionCommand(), newManCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {

@@ -30,7 +30,7 @@ type explainOptions struct {
 	at            time.Duration
 	devices       []string
 	size, align   mem.Size
-	picture       string
+	picture       picture
 	asJSON        bool
 }
 
@@ -77,7 +77,7 @@ the scenario or of the catalogue.
 	flags.TextVar(&o.size, "size", mem.Size(0), "bytes to ask for, such as 3MiB")
 	flags.TextVar(&o.align, "align", mem.Size(0), "alignment to ask for")
 	flags.StringVar(&o.heap, "heap", "", "heap to ask (default the only one, or that of the devices' clients)")
-	flags.StringVar(&o.picture, "picture", "", "draw the window to this file, .png or .svg")
+	o.picture.addFlags(flags, "the window")
 	flags.BoolVar(&o.asJSON, "json", false, "print the explanation as JSON")
 	cmd.AddCommand(newExplainDmesgCommand())
 	return cmd
@@ -86,7 +86,7 @@ the scenario or of the catalogue.
 func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 	flags := cmd.Flags()
 	whatIf := flags.Changed("at") || flags.Changed("size") || flags.Changed("device") || flags.Changed("heap") || flags.Changed("align")
-	if err := checkPicture(o.picture); err != nil {
+	if err := o.picture.check(); err != nil {
 		return err
 	}
 	var e *explain.Explanation
@@ -115,9 +115,9 @@ func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 		return printJSON(cmd.OutOrStdout(), e)
 	}
 	printExplanation(cmd.OutOrStdout(), e)
-	if o.picture != "" && drawn {
-		fmt.Fprintf(cmd.OutOrStdout(), "\npicture: %s\n", o.picture)
-	} else if o.picture != "" {
+	if drawn {
+		fmt.Fprintf(cmd.OutOrStdout(), "\npicture: %s\n", o.picture.files())
+	} else if o.picture.wanted() {
 		fmt.Fprintln(cmd.ErrOrStderr(), "dmasim: there is no window to draw: the heap takes single pages, or memory was not asked for")
 	}
 	return nil
@@ -320,14 +320,14 @@ func (o *explainOptions) chooseHeap(cfg *sim.Config, used []int) (int, error) {
 
 // draw writes the picture, if one is wanted and there is one.
 func (o *explainOptions) draw(e *explain.Explanation) (bool, error) {
-	if o.picture == "" {
+	if !o.picture.wanted() {
 		return false, nil
 	}
 	figure, ok := report.Window(e)
 	if !ok {
 		return false, nil
 	}
-	return true, writeFigure(o.picture, &figure)
+	return true, o.picture.write(&figure)
 }
 
 // printExplanation writes an explanation for people.

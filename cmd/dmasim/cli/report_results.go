@@ -108,7 +108,7 @@ func (o *reportOptions) gatherOne(cmd *cobra.Command, dir string, of int) (*page
 	if err != nil {
 		return nil, err
 	}
-	c := &page.Content{Title: manifest.Scenario, Facts: facts(&manifest)}
+	c := &page.Content{Title: manifest.Scenario, Facts: facts(manifest)}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		bare, isPNG := strings.CutSuffix(name, ".png")
 		if path.Dir(name) != "figures" || !isPNG && files[strings.TrimSuffix(name, ".svg")+".png"] != nil {

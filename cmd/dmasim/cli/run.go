@@ -35,6 +35,7 @@ type runOptions struct {
 	hasSeed bool
 	trace   traceOptions
 	kernel  kernelOptions
+	formats formats
 }
 
 func newRunCommand() *cobra.Command {
@@ -69,7 +70,7 @@ ratio to the load, the most bytes that live at once, below which no strategy can
 stay; and, of MiniMalloc's, how low the buffers are packed by someone who knows all
 lifetimes and no devices (see dmasim pack).
 
-The results, with figures as PNG and SVG, go to a directory that is written whole
+The results, with figures and what they show as CSV, go to a directory that is written whole
 or not at all. Only a dmasim result is ever replaced.
 
 --backend kernel plays the same work, of the first variant, on the dma-buf heaps of
@@ -100,6 +101,7 @@ skipped. --dry-run says what would be done.`,
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
+	o.formats.addTo(flags)
 	flags.BoolVar(&o.report, "report", false, "also make the HTML file that dmasim report makes")
 	o.trace.addFlags(flags)
 	o.kernel.addFlags(flags)
@@ -134,7 +136,7 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	res.Host = result.NewHost(start, time.Since(start))
-	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
+	if err := result.Write(cmd.Context(), out, res, report.FigureFiles(figures, o.formats)...); err != nil {
 		return failedRun{err}
 	}
 	if o.report {
@@ -202,17 +204,6 @@ func interrupted(err error) error {
 		return failedRun{errors.New("interrupted")}
 	}
 	return err
-}
-
-// figureFiles are the files of a result that hold figures.
-func figureFiles(figures []report.Figure) []result.File {
-	var files []result.File
-	for _, f := range figures {
-		files = append(files,
-			result.File{Name: "figures/" + f.Name + ".png", Write: f.WritePNG},
-			result.File{Name: "figures/" + f.Name + ".svg", Write: f.WriteSVG})
-	}
-	return files
 }
 
 // runSummary is what --json prints.

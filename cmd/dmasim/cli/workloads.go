@@ -124,7 +124,7 @@ func newGeneratorRow(name, summary string, parameters []generator.Parameter, poo
 type workloadsShow struct {
 	duration time.Duration
 	seed     uint64
-	picture  string
+	picture  picture
 	asJSON   bool
 }
 
@@ -155,7 +155,7 @@ that the pool held in that time (" .:-=+*#%@"). --picture draws it.`,
 	}
 	cmd.Flags().DurationVar(&o.duration, "duration", 10*time.Minute, "`time` to show")
 	cmd.Flags().Uint64Var(&o.seed, "seed", 1, "seed of what is drawn")
-	cmd.Flags().StringVar(&o.picture, "picture", "", "write a picture of the demand to this `file`: .png or .svg")
+	o.picture.addFlags(cmd.Flags(), "the demand")
 	cmd.Flags().BoolVar(&o.asJSON, "json", false, "print one object")
 	return cmd
 }
@@ -165,16 +165,16 @@ func (o *workloadsShow) run(cmd *cobra.Command, text string) error {
 	if err != nil {
 		return err
 	}
-	if err := checkPicture(o.picture); err != nil {
+	if err := o.picture.check(); err != nil {
 		return err
 	}
 	if o.duration <= 0 || o.duration > 366*24*time.Hour {
 		return errors.New("--duration: want a time from 1ns to 366 days, such as 10m")
 	}
 	d := g.Measure(o.seed, g.Name(), o.duration, pictureSlices)
-	if o.picture != "" {
+	if o.picture.wanted() {
 		figure := report.Demand(text, d)
-		if err := writeFigure(o.picture, &figure); err != nil {
+		if err := o.picture.write(&figure); err != nil {
 			return err
 		}
 	}
