@@ -60,11 +60,10 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 }
 
 func (w *Workload) churnSource(seed uint64, workload int, sizes map[pictured]uint64) (workloads.Source, error) {
-	config := w.churnConfig(seed, workload, sizes)
 	if w.Churn.Saturated {
-		return workloads.NewSaturated(config)
+		return workloads.NewSaturated(w.churnConfig(seed, workload, sizes))
 	}
-	return workloads.NewChurn(config)
+	return workloads.NewChurn(w.churnConfig(seed, workload, sizes))
 }
 
 func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uint64) workloads.ChurnConfig {

@@ -108,7 +108,7 @@ func (o *reportOptions) gatherOne(cmd *cobra.Command, dir string, of int) (*page
 	if err != nil {
 		return nil, err
 	}
-	c := &page.Content{Title: manifest.Scenario, Facts: facts(manifest)}
+	c := &page.Content{Title: manifest.Scenario, Facts: facts(&manifest)}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		bare, isPNG := strings.CutSuffix(name, ".png")
 		if path.Dir(name) != "figures" || !isPNG && files[strings.TrimSuffix(name, ".svg")+".png"] != nil {
@@ -216,9 +216,15 @@ func (o *reportOptions) runAgain(ctx context.Context, r *page.Run, res *result.R
 	}
 	r.Explains = map[int]*explain.Explanation{}
 	for _, i := range page.Representative(v.Run.Failures, o.explain, explainedEvents) {
-		if r.Explains[i], err = explainFailure(ctx, res, sc, v, i); err != nil {
+		e, err := explainFailure(ctx, res, sc, v, i)
+		if errors.As(err, new(failedRun)) {
+			r.Note = fmt.Sprintf("Failure %d cannot be explained: %s.", i+1, oneLine(err))
+			break
+		}
+		if err != nil {
 			return err
 		}
+		r.Explains[i] = e
 	}
 	return nil
 }
