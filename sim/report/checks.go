@@ -176,14 +176,15 @@ type checkGroup struct {
 // and what is known only by its sign as it is: a panel for each metric, a row for each
 // point.
 func CheckFigure(checks []sweep.Check) Figure {
-	var points []string
+	common, short := commonWords(checks)
+	var points, labels []string
 	var groups []*checkGroup
 	for i := range checks {
 		c := &checks[i]
 		row := slices.Index(points, c.Point)
 		if row < 0 {
 			row = len(points)
-			points = append(points, c.Point)
+			points, labels = append(points, c.Point), append(labels, short[i])
 		}
 		made := checkGroup{title: checkMetric(c), unit: c.Unit, signs: c.Sign != "", rows: map[int]*sweep.Check{}}
 		if made.signs {
@@ -202,7 +203,7 @@ func CheckFigure(checks []sweep.Check) Figure {
 	for i, group := range groups {
 		p := group.plot(len(points))
 		if i%g.cols == 0 {
-			p.Add(intervalNames(points))
+			p.Add(intervalNames(labels))
 		}
 		plots = append(plots, p)
 	}
@@ -210,7 +211,7 @@ func CheckFigure(checks []sweep.Check) Figure {
 	if g.cols == 1 {
 		width = columnWidth * 1.4
 	}
-	return newFigure("expected", "Ours minus theirs, with 95 % intervals", body{
+	return newFigure("expected", "Ours minus theirs"+common+", with 95 % intervals", body{
 		width: width, height: band * vg.Length(g.rows), data: CheckData(checks),
 		legend: legend{
 			{"theirs, with its own interval or tolerance", theirThumb},

@@ -11,7 +11,6 @@ import (
 	"dmasim/sim/explain"
 	"dmasim/sim/metrics"
 	"dmasim/sim/result"
-	"dmasim/workloads/generator"
 )
 
 // The tables that lie beside figures. Their columns name their units as those of
@@ -368,21 +367,4 @@ func regionName(kind machine.RegionKind) string {
 		}
 	}
 	return "reserved"
-}
-
-// demandData has a row for each slice of time and pool.
-func demandData(d *generator.Demand) result.Table {
-	return result.Table{
-		Columns: []result.Column{numberColumn("time_s"), textColumn("pool"), countColumn("asked_bytes"), countColumn("most_bytes")},
-		Rows: func(yield func([]any) bool) {
-			for i, slice := range d.Slices {
-				at := d.Duration.Seconds() * float64(i) / float64(len(d.Slices))
-				for k, p := range d.Pools {
-					if !yield([]any{at, p.Name, slice.Bytes[k], p.Most}) {
-						return
-					}
-				}
-			}
-		},
-	}
 }
