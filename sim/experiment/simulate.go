@@ -16,9 +16,9 @@ import (
 type Options struct {
 	Jobs  int  // simulations at a time; at least 1
 	Check bool // every invariant after every event
-	// Observe, if not nil, returns an observer for a simulation that is about to
+	// Observe, if not nil, returns observers for a simulation that is about to
 	// run. It is called from several goroutines.
-	Observe func(sim.Config) sim.Observer
+	Observe func(sim.Config) []sim.Observer
 }
 
 // Simulate runs a variant once and returns what was measured. The observers see
@@ -35,7 +35,7 @@ func Simulate(ctx context.Context, v *scenario.Variant, seed uint64, o Options, 
 	}
 	collector := metrics.NewCollector(cfg, s)
 	if o.Observe != nil {
-		observers = append(observers, o.Observe(cfg))
+		observers = append(observers, o.Observe(cfg)...)
 	}
 	for _, observer := range observers {
 		s.Observe(observer)

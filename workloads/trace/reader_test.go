@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"dmasim/internal/traceevent/eventtest"
 	"dmasim/mem"
 	"dmasim/workloads"
 	"dmasim/workloads/trace"
@@ -499,7 +500,9 @@ func FuzzReader(f *testing.F) {
 				return // only placement traces have such sizes
 			}
 		}
-		write(t, "chrome", events, trace.Losses{})
+		if err := eventtest.Check(strings.NewReader(write(t, "chrome", events, trace.Losses{LostEvents: 1}))); err != nil {
+			t.Fatal(err)
+		}
 		write(t, "minimalloc", events, trace.Losses{})
 		again, _, err := readEvents(write(t, "csv", events, trace.Losses{}), trace.Options{})
 		if d := cmp.Diff(events, again); d != "" || err != nil {

@@ -37,7 +37,7 @@ func NewWriter(w io.Writer, format string) (Writer, error) {
 	case string(MiniMalloc):
 		return newMiniMallocWriter(out), nil
 	case "chrome":
-		return newChromeWriter(out), nil
+		return newChromeWriter(w), nil
 	}
 	return nil, fmt.Errorf("unknown format %q to write, want one of %s", format, strings.Join(Outputs(), ", "))
 }
