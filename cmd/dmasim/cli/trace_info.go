@@ -18,7 +18,7 @@ func newTraceCommand() *cobra.Command {
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	cmd.AddCommand(newTraceInfoCommand(), newTraceConvertCommand(), newTraceCutCommand(), newTraceScaleCommand(),
-		newTraceMergeCommand(), newTraceAnonymiseCommand())
+		newTraceMergeCommand(), newTraceAnonymiseCommand(), newTraceFitCommand())
 	return cmd
 }
 
