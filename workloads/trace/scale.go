@@ -1,6 +1,7 @@
 package trace
 
 import (
+	"cmp"
 	"container/heap"
 	"errors"
 	"fmt"
@@ -62,13 +63,7 @@ type scaler struct {
 // What is held grows with the copies that are live or late. The error is about
 // options.
 func Scale(w Writer, o ScaleOptions) (Writer, error) {
-	if o.Time == 0 {
-		o.Time = 1
-	}
-	if o.Size == 0 {
-		o.Size = 1
-	}
-	o.Copies = max(o.Copies, 1)
+	o.Time, o.Size, o.Copies = cmp.Or(o.Time, 1), cmp.Or(o.Size, 1), cmp.Or(o.Copies, 1)
 	if err := o.check(); err != nil {
 		return nil, err
 	}

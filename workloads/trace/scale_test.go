@@ -51,7 +51,7 @@ func TestScale(t *testing.T) {
 	if d := cmp.Diff(want, got); d != "" {
 		t.Error(d)
 	}
-	for _, o := range []trace.ScaleOptions{{Time: -1}, {Size: -1}, {Copies: 1 << 20}, {Jitter: -1}} {
+	for _, o := range []trace.ScaleOptions{{Time: -1}, {Size: -1}, {Copies: 1 << 20}, {Copies: -1}, {Jitter: -1}} {
 		if _, err := trace.Scale(&collector{}, o); err == nil {
 			t.Errorf("%+v is taken", o)
 		}

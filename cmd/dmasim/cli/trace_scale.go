@@ -1,6 +1,7 @@
 package cli
 
 import (
+	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +28,9 @@ Formats are those of dmasim trace convert.`,
   dmasim trace scale cma.txt.gz 4k.csv.zst --size 4 --count 2 --jitter 10ms`,
 		Args: cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
+			if scale.Time <= 0 || scale.Size <= 0 || scale.Copies < 1 {
+				return fmt.Errorf("--time %v, --size %v, --count %d: want more than 0", scale.Time, scale.Size, scale.Copies)
+			}
 			return o.run(cmd, args[0], args[1], func(w trace.Writer) (trace.Writer, error) { return trace.Scale(w, scale) })
 		},
 	}
