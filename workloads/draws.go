@@ -1,18 +1,19 @@
 package workloads
 
-import "math/rand/v2"
+// Draws are the random numbers of one purpose of a workload whose source is in
+// another package. Each entity of the workload, such as a session, has a generator
+// of its own, so that draws may be made in any order and one may take any number of
+// random numbers without moving another.
+type Draws struct{ s *stream }
 
-// Draws are random numbers for one purpose of one workload, keyed by entity: those
-// of an entity are the same in whatever order entities are asked about.
-type Draws struct{ stream *stream }
-
-// NewDraws returns the draws of a purpose.
+// NewDraws returns the random numbers of a purpose. Those that differ in any
+// argument share nothing.
 func NewDraws(seed uint64, workload, purpose string) Draws {
 	return Draws{newStream(seed, workload, purpose)}
 }
 
-// Of returns the random numbers of an entity; they are good until the next call.
-func (d Draws) Of(entity uint64) rand.Source {
-	d.stream.turnTo(entity)
-	return d.stream
-}
+// TurnTo makes the numbers of an entity the next to come.
+func (d Draws) TurnTo(entity uint64) { d.s.turnTo(entity) }
+
+// Uint64 implements rand.Source for the entity last given to TurnTo.
+func (d Draws) Uint64() uint64 { return d.s.Uint64() }

@@ -123,9 +123,9 @@ func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 	r := &Reader{format: o.Format, options: o, matcher: newMatcher(o.Heaps)}
 	if r.format == "" {
 		head, err := plain.Peek(maxLine)
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF && len(head) == 0 {
 			return nil, fmt.Errorf("%s: %w", path, torn(err))
-		}
+		} // else whoever reads on meets the error at its place
 		if len(head) == 0 {
 			return nil, fmt.Errorf("%s: %w: it is empty", path, ErrUnknownFormat)
 		}

@@ -117,7 +117,8 @@ func (s *scaler) Write(e *Event) error {
 		copied := made
 		copied.Buffer = number*uint64(s.options.Copies) + uint64(i)
 		if i > 0 && s.options.Jitter > 0 {
-			copied.At += time.Duration(rand.New(s.draws.Of(copied.Buffer)).Int64N(int64(s.options.Jitter) + 1))
+			s.draws.TurnTo(copied.Buffer)
+			copied.At += time.Duration(rand.New(s.draws).Int64N(int64(s.options.Jitter) + 1))
 		}
 		if len(s.waiting) == maxLive {
 			return errors.New("too many copies are late at a time: choose shorter delays")

@@ -1,15 +1,32 @@
 package cli
 
 import (
+	"context"
 	"io"
 	"path/filepath"
 	"strings"
 
 	"dmasim/sim"
 	"dmasim/sim/experiment"
+	"dmasim/sim/result"
+	"dmasim/sim/scenario"
 	"dmasim/sim/timeline"
 	"dmasim/workloads/trace"
 )
+
+// withTimelines runs each variant and writes the events of each to a file.
+func (o *runOptions) withTimelines(ctx context.Context, variants []scenario.Variant, options experiment.Options) ([]result.Variant, error) {
+	results := make([]result.Variant, len(variants))
+	err := experiment.Each(ctx, options.Jobs, len(variants), func(ctx context.Context, i int) error {
+		v := &variants[i]
+		return withTimeline(timelinePath(o.timeline, v.Name, len(variants)), options, func(options experiment.Options) error {
+			run, err := experiment.Simulate(ctx, v, v.Spec.Seed, options)
+			results[i] = result.Variant{Name: v.Name, Run: run}
+			return err
+		})
+	})
+	return results, err
+}
 
 // withTimeline calls run, which does a simulation, and writes the events of that
 // one to a file, compressed if the name says so. run is called with options that

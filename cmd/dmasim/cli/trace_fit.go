@@ -113,9 +113,10 @@ func (o *fitOptions) fitted(spec scenario.Spec, from string, work *fit.Work) sce
 	spec.Duration = work.Length
 	spec.Workloads = slices.Clone(spec.Workloads)
 	w := &spec.Workloads[0]
+	every := scenario.Times(work.Between.Chosen.Distribution)
 	size, lifetime := scenario.Sizes(work.Size.Chosen.Distribution), scenario.Times(work.Lifetime.Chosen.Distribution)
 	w.Name, w.Trace = "like", nil
-	w.Churn = &scenario.Churn{Every: scenario.Times(work.Between.Chosen.Distribution), Size: &size, Lifetime: &lifetime}
+	w.Churn = &scenario.Churn{Every: &every, Size: &size, Lifetime: &lifetime}
 	return spec
 }
 
@@ -237,8 +238,8 @@ func printFit(w io.Writer, r *fitReport) error {
 	writeColumns(&b, [][]string{
 		{"simulated", "requests", "failures", "peak", "mean live"},
 		r.Trace.row("trace"), r.Fitted.row("fit"), {
-			"difference", difference(float64(r.Trace.Requests), float64(r.Fitted.Requests)), difference(float64(r.Trace.Failures), float64(r.Fitted.Failures)),
-			difference(float64(r.Trace.Peak), float64(r.Fitted.Peak)), difference(r.Trace.MeanBytes, r.Fitted.MeanBytes),
+			"difference", relativeTo(float64(r.Trace.Requests), float64(r.Fitted.Requests)), relativeTo(float64(r.Trace.Failures), float64(r.Fitted.Failures)),
+			relativeTo(float64(r.Trace.Peak), float64(r.Fitted.Peak)), relativeTo(r.Trace.MeanBytes, r.Fitted.MeanBytes),
 		},
 	})
 	_, err := io.WriteString(w, b.String())
@@ -249,8 +250,8 @@ func (f *fitRun) row(name string) []string {
 	return []string{name, fmt.Sprint(f.Requests), fmt.Sprint(f.Failures), f.Peak.Short(), mem.Size(f.MeanBytes).Short()}
 }
 
-// difference is how much larger b is than a.
-func difference(a, b float64) string {
+// relativeTo is how much larger b is than a.
+func relativeTo(a, b float64) string {
 	switch {
 	case a == b:
 		return "0%"

@@ -42,7 +42,10 @@ func (r *reservoir[T]) add(v T) {
 	r.seen++
 	if len(r.kept) < maxSample {
 		r.kept = append(r.kept, v)
-	} else if i := rand.New(r.draws.Of(r.seen)).Uint64N(r.seen); i < maxSample {
+		return
+	}
+	r.draws.TurnTo(r.seen)
+	if i := rand.New(r.draws).Uint64N(r.seen); i < maxSample {
 		r.kept[i] = v
 	}
 }
