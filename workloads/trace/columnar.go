@@ -78,7 +78,7 @@ func randomAccess(r io.Reader) (io.ReaderAt, int64, error) {
 	}:
 		return r, r.Size(), nil
 	}
-	return nil, 0, errors.New("Parquet is read from its end on: give a file, not a pipe")
+	return nil, 0, errors.New("a Parquet file is read from its end on: give a file, not a pipe")
 }
 
 func (c *columnarTrace) next(m *matcher) error {
