@@ -42,6 +42,7 @@ type Simulation struct {
 	diagnosis ledger.Diagnosis // of what failed last
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
+	placed    uint64           // address of the block that the last operation of an input allocated
 	halted    bool             // an observer has seen enough
 
 	// Without processes and transfers kernel is nil, and without page frames memory
@@ -239,7 +240,7 @@ func (s *Simulation) step() (done bool, err error) {
 			return false, err
 		}
 	}
-	in.last.Op, in.last.Cause = in.ahead[len(in.ahead)-1], cause
+	in.last.Op, in.last.Cause, in.last.Addr = in.ahead[len(in.ahead)-1], cause, s.placed
 	return false, in.pull(&in.last)
 }
 
@@ -323,6 +324,7 @@ func (s *Simulation) Now() time.Duration { return s.now }
 
 // do executes an operation of an input.
 func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
+	s.placed = 0
 	if op.Kind == workloads.Alloc {
 		return s.alloc(in, op)
 	}
@@ -389,6 +391,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	s.keep(slot)
 	b := &s.buffers[slot]
+	s.placed = b.Block.Addr
 	if named {
 		b.input, b.name = in.index, op.Buffer
 		in.names.set(op.Buffer, slot+firstSlot)

@@ -45,6 +45,13 @@ func (s *Spec) complete(dir string) {
 		if w.Trace != nil && w.Trace.File != "" && !filepath.IsAbs(w.Trace.File) {
 			w.Trace.File = filepath.Join(dir, w.Trace.File)
 		}
+		if w.Adversary != nil && w.Adversary.Unit == 0 {
+			for _, h := range s.Heaps {
+				if h.Name == w.Heap {
+					w.Adversary.Unit = h.Granule
+				}
+			}
+		}
 		if w.Churn == nil {
 			continue
 		}
@@ -230,8 +237,11 @@ func (c *checker) workloads(cfg *sim.Config) {
 			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt, transfersAt))
 		}
 		switch place := strictyaml.At(c.root, "workloads", i); {
-		case (w.Churn == nil) == (w.Trace == nil):
-			c.Fail(place, "want either churn or trace")
+		case w.kinds() != 1:
+			c.Fail(place, "want one of churn, trace and adversary")
+		case w.Adversary != nil:
+			c.adversary(w.Adversary, &cfg.Heaps[heap], strictyaml.At(place, "adversary"))
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		case w.Trace != nil:
 			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
 			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
@@ -250,6 +260,26 @@ func (c *checker) workloads(cfg *sim.Config) {
 			}
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
+	}
+}
+
+// kinds returns how many kinds of work a workload has, of which it should have one.
+func (w *Workload) kinds() (n int) {
+	for _, has := range []bool{w.Churn != nil, w.Trace != nil, w.Adversary != nil} {
+		if has {
+			n++
+		}
+	}
+	return n
+}
+
+func (c *checker) adversary(a *Adversary, heap *sim.Heap, place *yaml.Node) {
+	if heap.Kind != sim.Carveout {
+		c.Fail(place, "an adversary looks at addresses, so its heap has to be a carveout")
+		return
+	}
+	if _, err := workloads.NewAdversary(a.config(heap)); err != nil {
+		c.Fail(place, strictyaml.Clip(err.Error()))
 	}
 }
 

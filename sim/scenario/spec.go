@@ -98,7 +98,7 @@ type Heap struct {
 	UnusableSize mem.Size `yaml:"unusable_size,omitempty" jsonschema:"exclusiveMinimum=0"`
 }
 
-// Workload is a source of buffers' requests: either churn or trace.
+// Workload is a source of buffers' requests: one of churn, trace and adversary.
 type Workload struct {
 	// Name, unique among the workloads.
 	Name string `yaml:"name"`
@@ -112,6 +112,8 @@ type Workload struct {
 	Churn *Churn `yaml:"churn,omitempty" jsonschema:"oneof_required=churn"`
 	// Buffers as they were recorded.
 	Trace *Trace `yaml:"trace,omitempty" jsonschema:"oneof_required=trace"`
+	// Buffers that cost a strategy as much memory as possible.
+	Adversary *Adversary `yaml:"adversary,omitempty" jsonschema:"oneof_required=adversary"`
 }
 
 // Churn makes buffers that arrive, live and go at random.

@@ -239,7 +239,7 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	if err := printIncidents(w, r); err != nil {
 		return err
 	}
-	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
+	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
 		if text == "" {
 			continue
 		}
