@@ -167,7 +167,10 @@ type Layout struct {
 	Planes  []Plane `json:"planes"`
 	Bytes   uint64  `json:"bytes"`   // of all planes
 	Padding uint64  `json:"padding"` // behind them
-	Size    uint64  `json:"size"`    // of the buffer, with what rounding adds
+	// Payload is what to ask of a heap that pads buffers as the devices demand: the
+	// planes, and of the padding what is this picture's own.
+	Payload uint64 `json:"payload"`
+	Size    uint64 `json:"size"` // of the buffer, with what rounding adds
 }
 
 // Layout returns the smallest layout of a picture that every device takes. The
@@ -275,6 +278,7 @@ func layoutFor(list []planned, picture Picture) (layout Layout, ok bool) {
 		return layout, false
 	}
 	s, _ := sizingOf(list)
+	layout.Payload = layout.Bytes + max(s.padding, m.paddingStrides*stride) - s.padding
 	s.padding = max(s.padding, m.paddingStrides*stride)
 	layout.Padding = s.padding
 	layout.Size, ok = s.size(s.touched(layout.Bytes))

@@ -35,29 +35,29 @@ func TestLayout(t *testing.T) {
 	}{
 		{
 			"nobody asks for anything", nil, "1920x1080:nv12",
-			devices.Layout{Planes: []devices.Plane{{0, 1920, 1080}, {1920 * 1080, 1920, 540}}, Bytes: 3110400, Size: 3110400},
+			devices.Layout{Planes: []devices.Plane{{0, 1920, 1080}, {1920 * 1080, 1920, 540}}, Bytes: 3110400, Payload: 3110400, Size: 3110400},
 		}, {
 			"Venus: 3133440 bytes instead of 3110400", []devices.Device{venus}, "1920x1080:nv12",
-			devices.Layout{Planes: []devices.Plane{{0, 1920, 1088}, {1920 * 1088, 1920, 544}}, Bytes: 3133440, Size: 3133440},
+			devices.Layout{Planes: []devices.Plane{{0, 1920, 1088}, {1920 * 1088, 1920, 544}}, Bytes: 3133440, Payload: 3133440, Size: 3133440},
 		}, {
 			"padding of strides, where that is more", []devices.Device{
 				{Name: "a", Padding: 16 * kib, Granularity: 4 * kib, Image: &devices.Image{PaddingStrides: 48}},
 			}, "1920x1080:r8",
-			devices.Layout{Planes: []devices.Plane{{0, 1920, 1080}}, Bytes: 2073600, Padding: 92160, Size: 2166784},
+			devices.Layout{Planes: []devices.Plane{{0, 1920, 1080}}, Bytes: 2073600, Padding: 92160, Payload: 2073600 + 92160 - 16*kib, Size: 2166784},
 		}, {
 			"padding of bytes, where that is more", []devices.Device{
 				{Name: "a", Padding: 16 * kib, Granularity: 4 * kib, Image: &devices.Image{PaddingStrides: 48}},
 			}, "320x240:r8",
-			devices.Layout{Planes: []devices.Plane{{0, 320, 240}}, Bytes: 76800, Padding: 16384, Size: 94208},
+			devices.Layout{Planes: []devices.Plane{{0, 320, 240}}, Bytes: 76800, Padding: 16384, Payload: 76800, Size: 94208},
 		}, {
 			"sizes that are no power of two: NV4x", []devices.Device{imaged("nv40", devices.Image{SizeStrides: 64})}, "1000x700:xrgb8888",
-			devices.Layout{Planes: []devices.Plane{{0, 4000, 700}}, Bytes: 2816000, Size: 2816000},
+			devices.Layout{Planes: []devices.Plane{{0, 4000, 700}}, Bytes: 2816000, Payload: 2816000, Size: 2816000},
 		}, {
 			"pixels and bytes of a stride", []devices.Device{imaged("a", devices.Image{StridePixels: 32}), imaged("b", devices.Image{StrideAlign: 80})}, "33x1:rgb888",
-			devices.Layout{Planes: []devices.Plane{{0, 480, 1}}, Bytes: 480, Size: 480},
+			devices.Layout{Planes: []devices.Plane{{0, 480, 1}}, Bytes: 480, Payload: 480, Size: 480},
 		}, {
 			"planes of odd sides", []devices.Device{imaged("a", devices.Image{PlaneAlign: 64, ChromaLines: 4})}, "5x5:yuv420",
-			devices.Layout{Planes: []devices.Plane{{0, 5, 5}, {64, 3, 4}, {128, 3, 4}}, Bytes: 140, Size: 140},
+			devices.Layout{Planes: []devices.Plane{{0, 5, 5}, {64, 3, 4}, {128, 3, 4}}, Bytes: 140, Payload: 140, Size: 140},
 		},
 	}
 	for _, test := range tests {

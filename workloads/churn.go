@@ -14,7 +14,9 @@ type ChurnConfig struct {
 	Name string
 	Seed uint64
 
-	Interarrival Distribution // ns from one arrival to the next, and from the start to the first
+	// Interarrival is the time in ns from one arrival to the next, and from the start
+	// to the first. A [Saturated] has no use for it.
+	Interarrival Distribution
 	Size         Distribution // bytes, of clients that have none of their own
 	Lifetime     Distribution // ns, of clients that have none of their own
 
@@ -62,17 +64,21 @@ type churnClient struct{ size, lifetime *Sampler }
 // NewChurn returns the work that config describes. The error wraps a
 // [*ParameterError] where a distribution is not valid.
 func NewChurn(config ChurnConfig) (*Churn, error) {
-	c := &Churn{
+	c := newChurn(config)
+	if err := c.build(config); err != nil {
+		return nil, fmt.Errorf("churn %q: %w", config.Name, err)
+	}
+	return c, nil
+}
+
+func newChurn(config ChurnConfig) *Churn {
+	return &Churn{
 		count:    config.Count,
 		arrival:  newStream(config.Seed, config.Name, "arrival"),
 		client:   newStream(config.Seed, config.Name, "client"),
 		size:     newStream(config.Seed, config.Name, "size"),
 		lifetime: newStream(config.Seed, config.Name, "lifetime"),
 	}
-	if err := c.build(config); err != nil {
-		return nil, fmt.Errorf("churn %q: %w", config.Name, err)
-	}
-	return c, nil
 }
 
 func (c *Churn) build(config ChurnConfig) error {
@@ -84,6 +90,13 @@ func (c *Churn) build(config ChurnConfig) error {
 	if !(interarrival >= 1) {
 		return fmt.Errorf("interarrival: the mean is %v ns, want at least 1 ns", interarrival)
 	}
+	return c.buildClients(config, interarrival)
+}
+
+// buildClients makes the clients, of which one arrives every interarrival ns on
+// average.
+func (c *Churn) buildClients(config ChurnConfig, interarrival float64) error {
+	var err error
 	clients := config.Clients
 	if len(clients) == 0 {
 		clients = []ChurnClient{{Weight: 1}}
@@ -141,6 +154,12 @@ func (c *Churn) Next(*Outcome) (Op, bool) {
 		c.ended = true
 		return Op{}, false
 	}
+	return c.draw(), true
+}
+
+// draw makes the next buffer, at the time that has been reached.
+func (c *Churn) draw() Op {
+	i := c.next
 	client := 0
 	if len(c.clients) > 1 {
 		c.client.turnTo(i)
@@ -156,7 +175,7 @@ func (c *Churn) Next(*Outcome) (Op, bool) {
 		Client:   client,
 		Size:     c.clients[client].size.Size(),
 		Lifetime: c.clients[client].lifetime.Duration(),
-	}, true
+	}
 }
 
 // advance moves the time of arrival by gap nanoseconds. Fractions are carried,

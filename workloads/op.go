@@ -39,7 +39,7 @@ type Outcome struct {
 	Op    Op
 	Cause allocator.Cause // None: served
 	// Addr, of an Alloc that a carveout served in a simulation, is where the block
-	// begins; 0 otherwise.
+	// begins; of anything else it means nothing.
 	Addr uint64
 }
 

@@ -48,6 +48,7 @@ var layers = []string{
 	"dmasim/sim/scenario",
 	"dmasim/sim/result",
 	"dmasim/sim/metrics",
+	"dmasim/sim/history",
 	"dmasim/sim/explain",
 	"dmasim/sim/heap",
 	"dmasim/sim/physmem",

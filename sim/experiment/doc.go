@@ -12,8 +12,9 @@
 // is what its figures are about. Of long-run behaviour the beginning is not
 // typical: it can be left out, as found by MSER-5 in a pilot or as given.
 //
-// [Smallest] searches for the least memory with which a workload runs.
-// [Diverge] finds where two variants part ways. Sweeps over many values are in
+// [Record] runs a variant once and records where its buffers lay. [Smallest]
+// searches for the least memory with which a workload runs. [Diverge] finds where
+// two variants part ways. Sweeps over many values are in
 // [dmasim/sim/experiment/sweep].
 //
 // Everything runs on as many goroutines as it is told to, one simulation on each,

@@ -2,6 +2,7 @@ package experiment
 
 import (
 	"context"
+	"strings"
 	"time"
 
 	"dmasim/allocator"
@@ -31,6 +32,17 @@ type Metric struct {
 	Summary string // one line
 }
 
+// BetterOf says which values of a metric of that name one wants.
+func BetterOf(name string) Better {
+	switch kind, _, _ := strings.Cut(name, ":"); kind {
+	case "failed", "failed-bytes", "waste", "index", "reach-index", "high-water", "killed", "incidents":
+		return Lower
+	case FailureFree:
+		return Higher
+	}
+	return Neither
+}
+
 // FailureFree is the name of the metric that is a lifetime.
 const FailureFree = "failure-free"
 
@@ -48,7 +60,31 @@ func Measure(ctx context.Context, v *scenario.Variant, seed uint64, warmUp time.
 	if err != nil {
 		return nil, err
 	}
-	return measure(&run, t), nil
+	return append(measure(&run, t), layout(&run, warmUp)...), nil
+}
+
+// layout returns the mean numbers of buffers and of holes at the samples from a time
+// on, which say how memory looks and not how good it is.
+func layout(run *metrics.Run, from time.Duration) []Measurement {
+	var blocks, holes float64
+	for i := range run.Summary.Heaps {
+		h := &run.Summary.Heaps[i]
+		if from == 0 {
+			blocks, holes = blocks+h.MeanBlocks, holes+h.MeanHoles
+			continue
+		}
+		n, b, f := 0.0, 0, 0
+		for j := range run.Samples {
+			if s := &run.Samples[j]; s.Heap == i && s.At >= from {
+				n, b, f = n+1, b+s.Blocks, f+s.Holes
+			}
+		}
+		blocks, holes = blocks+float64(b)/max(n, 1), holes+float64(f)/max(n, 1)
+	}
+	return []Measurement{
+		{Metric{"blocks", "count", Neither, "mean number of live blocks of all heaps"}, blocks},
+		{Metric{"holes", "count", Neither, "mean number of free runs of all heaps"}, holes},
+	}
 }
 
 // tally counts the requests from a time on.

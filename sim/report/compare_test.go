@@ -66,9 +66,9 @@ func write(t *testing.T, files []result.File, name string) []byte {
 // does.
 func TestComparisonFiles(t *testing.T) {
 	c := comparison(t)
-	files := report.ComparisonFiles(c)
+	files := report.ComparisonFiles(c, report.Formats())
 	for _, f := range files {
-		if !bytes.Equal(write(t, files, f.Name), write(t, report.ComparisonFiles(c), f.Name)) {
+		if !bytes.Equal(write(t, files, f.Name), write(t, report.ComparisonFiles(c, report.Formats()), f.Name)) {
 			t.Errorf("%s differs from one time to the next", f.Name)
 		}
 	}

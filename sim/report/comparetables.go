@@ -20,16 +20,11 @@ import (
 //   - runs.bench: the runs in the format of Go's benchmarks, for benchstat
 //
 // and, below figures, its drawings.
-func ComparisonFiles(c *experiment.Comparison) []result.File {
+func ComparisonFiles(c *experiment.Comparison, formats []Format) []result.File {
 	files := append(tables("runs", runRows(c)), tables("comparison", cellRows(c))...)
 	files = append(files, tables("survival", stepRows(c))...)
 	files = append(files, result.File{Name: "runs.bench", Write: func(w io.Writer) error { return writeBenchmarks(w, c) }})
-	for _, f := range ComparisonFigures(c) {
-		files = append(files,
-			result.File{Name: "figures/" + f.Name + ".png", Write: f.WritePNG},
-			result.File{Name: "figures/" + f.Name + ".svg", Write: f.WriteSVG})
-	}
-	return files
+	return append(files, FigureFiles(ComparisonFigures(c), formats)...)
 }
 
 // row is a row of a table that is written as CSV and as Parquet. An optional

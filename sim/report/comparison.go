@@ -40,7 +40,7 @@ func comparison(views []view) body {
 		header = max(header, vg.Length(len(p.key)+1)*legendPitch)
 	}
 	return body{
-		width: pageWidth, height: header + rowPitch*vg.Length(b.rows()) + 28,
+		width: pageWidth, height: header + rowPitch*vg.Length(b.rows()) + 28, data: b.data(),
 		draw: func(c draw.Canvas) {
 			area := draw.Crop(c, 0, 0, 0, -header-2)
 			canvases := plot.Align([][]*plot.Plot{plots}, draw.Tiles{Rows: 1, Cols: len(plots), PadX: 12}, area)[0]
@@ -333,25 +333,27 @@ func uprightThumb(style draw.LineStyle) func(draw.Canvas) {
 	}
 }
 
+// wasteOrigins are where internal fragmentation comes from.
+var wasteOrigins = []struct {
+	name  string
+	color color.NRGBA
+	of    func(metrics.Internal) float64
+}{
+	{"padding", green, func(i metrics.Internal) float64 { return i.Padding }},
+	{"granularity", orange, func(i metrics.Internal) float64 { return i.Granularity }},
+	{"granule", skyBlue, func(i metrics.Internal) float64 { return i.Granule }},
+	{"allocator", purple, func(i metrics.Internal) float64 { return i.Allocator }},
+}
+
 // waste shows the internal fragmentation as a share of what was reserved, by
 // origin.
 func (b *blocks) waste() panel {
-	origins := []struct {
-		name  string
-		color color.NRGBA
-		of    func(metrics.Internal) float64
-	}{
-		{"padding", green, func(i metrics.Internal) float64 { return i.Padding }},
-		{"granularity", orange, func(i metrics.Internal) float64 { return i.Granularity }},
-		{"granule", skyBlue, func(i metrics.Internal) float64 { return i.Granule }},
-		{"allocator", purple, func(i metrics.Internal) float64 { return i.Allocator }},
-	}
 	worst := 0.0
 	for _, v := range b.views {
 		worst = max(worst, wasteShare(v.heap))
 	}
 	p := b.newSharePanel("internal fragmentation", "of reserved", worst)
-	for _, o := range origins {
+	for _, o := range wasteOrigins {
 		p.key = append(p.key, entry{o.name, boxThumb(o.color)})
 	}
 	p.plot.Add(plotFunc(func(c draw.Canvas, p *plot.Plot) {
@@ -360,7 +362,7 @@ func (b *blocks) waste() panel {
 		for i, v := range b.views {
 			mid := y(b.row(i, 0, 1))
 			from, before := x(0), 0.0
-			for _, o := range origins {
+			for _, o := range wasteOrigins {
 				if v.heap.MeanReserved > 0 {
 					before += o.of(v.heap.Internal) / v.heap.MeanReserved
 				}

@@ -23,6 +23,8 @@
 // vision deficiencies can tell apart, and repeat them as dashes or shapes. They
 // are drawn with gonum.org/v1/plot, and the same result gives the same bytes.
 //
+// Pages for a browser are in [dmasim/sim/report/page].
+//
 // # Limits
 //
 // Up to eight variants read well; more get smaller panels. A map has colours for

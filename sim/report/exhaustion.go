@@ -58,7 +58,7 @@ func exhaustion(views []view) body {
 		}
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * (height + row*vg.Length(len(causes))), legend: key,
+		width: g.width(), height: vg.Length(g.rows) * (height + row*vg.Length(len(causes))), legend: key, data: exhaustionData(views, causes),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

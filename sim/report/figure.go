@@ -1,18 +1,13 @@
 package report
 
 import (
-	"bytes"
 	"fmt"
 	"image/color"
-	"io"
 	"slices"
-	"strings"
 
 	"gonum.org/v1/plot"
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
-	"gonum.org/v1/plot/vg/vgimg"
-	"gonum.org/v1/plot/vg/vgsvg"
 
 	"dmasim/sim/result"
 )
@@ -24,6 +19,7 @@ const dpi = 300
 type Figure struct {
 	Name  string // without an extension: "memory-map"
 	Title string
+	Data  result.Table // what is drawn
 
 	width, height vg.Length
 	draw          func(draw.Canvas)
@@ -72,38 +68,11 @@ func Figures(r *result.Result) ([]Figure, error) {
 	return figures, nil
 }
 
-// WritePNG writes the figure at 300 dots per inch.
-func (f *Figure) WritePNG(w io.Writer) error {
-	c := vgimg.NewWith(vgimg.UseWH(f.width, f.height), vgimg.UseDPI(dpi))
-	f.draw(draw.New(c))
-	_, err := vgimg.PngCanvas{Canvas: c}.WriteTo(w)
-	return err
-}
-
-// WriteSVG writes the figure with its font in it.
-func (f *Figure) WriteSVG(w io.Writer) error {
-	c := vgsvg.NewWith(vgsvg.UseWH(f.width, f.height), vgsvg.EmbedFonts(true))
-	f.draw(draw.New(c))
-	var buffer bytes.Buffer
-	if _, err := c.WriteTo(&buffer); err != nil {
-		return err
-	}
-	_, err := svgFixes.WriteString(w, buffer.String())
-	return err
-}
-
-// svgFixes changes what vgsvg writes: its pictures are PNG, whatever it calls
-// them, and librsvg draws none of another type; and where a program ignores a
-// font within a file, Arial and Helvetica have letters of the same width.
-var svgFixes = strings.NewReplacer(
-	"data:image/jpg;base64,", "data:image/png;base64,",
-	`"font-family:Liberation Sans;`, `"font-family:Liberation Sans,Arial,Helvetica,sans-serif;`,
-)
-
 // body is a figure without its title and the legend above it.
 type body struct {
 	width, height vg.Length
 	legend        legend
+	data          result.Table
 	draw          func(draw.Canvas)
 }
 
@@ -124,6 +93,7 @@ func newFigure(name, title string, b body) Figure {
 	return Figure{
 		Name:   name,
 		Title:  title,
+		Data:   b.data,
 		width:  b.width,
 		height: 2*margin + top + b.height,
 		draw: func(c draw.Canvas) {

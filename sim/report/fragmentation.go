@@ -57,7 +57,7 @@ func fragmentation(views []view) body {
 		}
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * height, legend: key,
+		width: g.width(), height: vg.Length(g.rows) * height, legend: key, data: fragmentationData(views, names),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

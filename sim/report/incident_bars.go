@@ -50,7 +50,7 @@ func incidents(r *result.Result, kinds []sim.IncidentKind) body {
 		panels = append(panels, p)
 	}
 	return body{
-		width: pageWidth, height: vg.Length(g.rows) * (axes + vg.Length(len(r.Variants))*rowPitch*1.4),
+		width: pageWidth, height: vg.Length(g.rows) * (axes + vg.Length(len(r.Variants))*rowPitch*1.4), data: incidentData(r, kinds),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

@@ -62,7 +62,9 @@ func means(c *experiment.Comparison) body {
 		}
 		panels = append(panels, p)
 	}
-	return intervalPanels(panels, c.Variants, nil)
+	b := intervalPanels(panels, c.Variants, nil)
+	b.data = meansData(c)
+	return b
 }
 
 func differences(c *experiment.Comparison) body {
@@ -86,7 +88,9 @@ func differences(c *experiment.Comparison) body {
 		{"supported: p < 0.05 after Holm's correction", glyphThumb(intervalMark(blue, true))},
 		{"not supported", glyphThumb(intervalMark(gray(110), false))},
 	}
-	return intervalPanels(panels, names, key)
+	b := intervalPanels(panels, names, key)
+	b.data = differencesData(c)
+	return b
 }
 
 func intervalMark(c color.Color, filled bool) draw.GlyphStyle {
@@ -188,7 +192,7 @@ func (n intervalNames) GlyphBoxes(*plot.Plot) []plot.GlyphBox {
 // valueScale is for an axis of a metric's unit from lo to hi, which may be
 // negative.
 func valueScale(unit string, lo, hi float64) scale {
-	const steps = 4
+	const steps = 5
 	largest := max(math.Abs(lo), math.Abs(hi))
 	var s scale
 	switch unit {
@@ -203,8 +207,11 @@ func valueScale(unit string, lo, hi float64) scale {
 	default:
 		s = scale{unit: unit, size: 1}
 	}
-	s.step = roundStep((hi-lo)/s.size, steps) * s.size
-	s.limit = hi
+	if s.limit = hi; unit == "bytes" {
+		s.step = max(1, math.Exp2(math.Ceil(math.Log2((hi-lo)/steps))))
+	} else {
+		s.step = roundStep((hi-lo)/s.size, steps) * s.size
+	}
 	return s
 }
 
@@ -225,7 +232,7 @@ func survival(c *experiment.Comparison) body {
 		p.Add(survivalCurve{c.Survival[v].Curve, c.Horizon.Seconds(), line})
 	}
 	return body{
-		width: columnWidth, height: 2.1 * vg.Inch, legend: key,
+		width: columnWidth, height: 2.1 * vg.Inch, legend: key, data: survivalData(c),
 		draw: func(c draw.Canvas) { p.Draw(c) },
 	}
 }

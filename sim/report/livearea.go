@@ -67,7 +67,7 @@ func CMAAreas(r *probe.Report) (Figure, bool) {
 	}
 	owners := ownersBySize(whole)
 	return newFigure("cma-areas", "CMA areas of this machine", body{
-		width: pageWidth, height: vg.Length(len(strips))*stripPitch + 2, legend: windowLegend(whole, owners),
+		width: pageWidth, height: vg.Length(len(strips))*stripPitch + 2, legend: windowLegend(whole, owners), data: areaData(strips, pictures),
 		draw: func(c draw.Canvas) {
 			for i, s := range strips {
 				s.draw(draw.Crop(c, stripInset, -stripInset, 0, -vg.Length(i)*stripPitch), pictures[i], owners)

@@ -100,7 +100,7 @@ func memory(list []ram) body {
 		p.Add(stack{&list[i]}, killRow{list[i].totals.Killed, row})
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * (height + above), legend: key,
+		width: g.width(), height: vg.Length(g.rows) * (height + above), legend: key, data: memoryData(list),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

@@ -91,7 +91,7 @@ func memoryMap(views []view) body {
 		p.Add(marks)
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * height, legend: key,
+		width: g.width(), height: vg.Length(g.rows) * height, legend: key, data: memoryMapData(views),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

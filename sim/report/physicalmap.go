@@ -118,7 +118,7 @@ func (m *physicalMap) body() body {
 	x := newAddressScale(m.banks, laneNames, width-spacing)
 	labels, rows := m.labels(x)
 	height := lanePitch*vg.Length(2+len(reaches)) + labelPitch*vg.Length(rows+2) + spacing
-	return body{width: pageWidth, height: height, legend: key, draw: func(c draw.Canvas) {
+	return body{width: pageWidth, height: height, legend: key, data: m.data(reaches), draw: func(c draw.Canvas) {
 		x := x.shifted(c.Min.X)
 		m.drawLane(c, x, c.Max.Y, m.zoneLane())
 		m.drawLane(c, x, c.Max.Y-lanePitch, m.regionLane())

@@ -122,7 +122,7 @@ func spaces(list []space) body {
 		p.Add(fill{&list[i], bounded})
 	}
 	return body{
-		width: g.width(), height: vg.Length(g.rows) * (height + row), legend: key,
+		width: g.width(), height: vg.Length(g.rows) * (height + row), legend: key, data: spacesData(list),
 		draw: func(c draw.Canvas) { g.draw(c, panels) },
 	}
 }

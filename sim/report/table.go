@@ -19,22 +19,9 @@ const (
 	failedColumn  = 14
 )
 
-// Table writes a row for each variant, no wider than 80 columns:
-//
-//   - asked: how many buffers were asked for
-//   - failed: the share of its requests that the client which fared worst did
-//     not get, and its name
-//   - first: when the first request failed
-//   - used: the mean reserved share of all heaps
-//   - index: the mean largest-free index of the heap where it is highest; of pages,
-//     the unusable index
-//   - reach: the same of what one device reaches of a heap
-//   - waste: the share of the mean reserved bytes that nobody asked for
+// Table writes the rows of [TableRows], no wider than 80 columns.
 func Table(w io.Writer, r *result.Result) error {
-	rows := [][]string{{"variant", "asked", "failed", "first", "used", "index", "reach", "waste"}}
-	for _, v := range r.Variants {
-		rows = append(rows, tableRow(v.Name, &v.Run.Summary))
-	}
+	rows := TableRows(r)
 	widths := make([]int, len(rows[0]))
 	for _, row := range rows {
 		for i, cell := range row {
@@ -51,6 +38,25 @@ func Table(w io.Writer, r *result.Result) error {
 		}
 	}
 	return nil
+}
+
+// TableRows returns a head and a row for each variant:
+//
+//   - asked: how many buffers were asked for
+//   - failed: the share of its requests that the client which fared worst did
+//     not get, and its name
+//   - first: when the first request failed
+//   - used: the mean reserved share of all heaps
+//   - index: the mean largest-free index of the heap where it is highest; of pages,
+//     the unusable index
+//   - reach: the same of what one device reaches of a heap
+//   - waste: the share of the mean reserved bytes that nobody asked for
+func TableRows(r *result.Result) [][]string {
+	rows := [][]string{{"variant", "asked", "failed", "first", "used", "index", "reach", "waste"}}
+	for _, v := range r.Variants {
+		rows = append(rows, tableRow(v.Name, &v.Run.Summary))
+	}
+	return rows
 }
 
 func tableRow(variant string, s *metrics.Summary) []string {

@@ -39,7 +39,7 @@ func drawWindow(name, title, whole string, p *explain.Picture) Figure {
 	owners := ownersBySize(p)
 	strips := windowStrips(p, whole)
 	return newFigure(name, title, body{
-		width: pageWidth, height: vg.Length(len(strips))*stripPitch + 2, legend: windowLegend(p, owners),
+		width: pageWidth, height: vg.Length(len(strips))*stripPitch + 2, legend: windowLegend(p, owners), data: windowData(p),
 		draw: func(c draw.Canvas) {
 			for i, s := range strips {
 				top := vg.Length(i) * stripPitch

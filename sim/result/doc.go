@@ -13,6 +13,7 @@
 //	incidents.csv   the first incidents of each variant: scribbles, stale reads, kills, leaks and the like
 //	figures/        what the caller draws
 //	host.json       facts about the machine and the time of the run
+//	report.html     what "dmasim report" made of it, if it did: beside the result, and in no manifest
 //
 // Two runs of the same program with the same scenario and seed write the same
 // bytes, but for host.json, which is neither hashed nor needed.

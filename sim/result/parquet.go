@@ -47,10 +47,11 @@ type Table struct {
 // Files are the table as CSV and as Parquet. A missing value is empty in one and
 // null in the other.
 func (t Table) Files(name string) []File {
-	return []File{{name + ".csv", t.writeCSV}, {name + ".parquet", t.writeParquet}}
+	return []File{{name + ".csv", t.WriteCSV}, {name + ".parquet", t.writeParquet}}
 }
 
-func (t Table) writeCSV(w io.Writer) error {
+// WriteCSV writes the table with a row of names before it.
+func (t Table) WriteCSV(w io.Writer) error {
 	table := csv.NewWriter(w)
 	fields := make([]string, len(t.Columns))
 	for i, c := range t.Columns {

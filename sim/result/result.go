@@ -40,17 +40,20 @@ type Variant struct {
 
 // Manifest says what made a result and what belongs to it.
 type Manifest struct {
-	Kind     string            `json:"kind"`
-	Format   int               `json:"format"`
-	Version  string            `json:"dmasim_version"`
-	Revision string            `json:"dmasim_revision,omitempty"` // of the source, "+dirty" where it was changed
-	Go       string            `json:"go_version"`
-	OS       string            `json:"goos"`
-	Arch     string            `json:"goarch"`
-	Content  string            `json:"content,omitempty"` // "comparison"; "" is a run's
-	Scenario string            `json:"scenario"`
-	Seed     uint64            `json:"seed"`
-	Files    map[string]string `json:"files"` // path → SHA-256 in hexadecimal; filled in by Write
+	Kind     string `json:"kind"`
+	Format   int    `json:"format"`
+	Version  string `json:"dmasim_version"`
+	Revision string `json:"dmasim_revision,omitempty"` // of the source, "+dirty" where it was changed
+	Go       string `json:"go_version"`
+	OS       string `json:"goos"`
+	Arch     string `json:"goarch"`
+	Content  string `json:"content,omitempty"` // "comparison" or "sweep"; "" is a run's
+	Scenario string `json:"scenario"`
+	Seed     uint64 `json:"seed"`
+	// Options of the command that made it, beside what the scenario holds, as the command
+	// line takes them.
+	Options []string          `json:"options,omitempty"`
+	Files   map[string]string `json:"files"` // path → SHA-256 in hexadecimal; filled in by Write
 }
 
 // NewManifest returns the manifest of a run by this program.

@@ -591,3 +591,35 @@ func ExampleRead() {
 	// cedar first-fit 1.25s vpu fragmented
 	// [variant time_s op client] <nil>
 }
+
+func TestReadFilesReadsWhatIsWanted(t *testing.T) {
+	dir := filepath.Join(t.TempDir(), "result")
+	manifest := result.NewManifest("many", 7)
+	manifest.Content = "comparison"
+	file := func(name, text string) result.File {
+		return result.File{Name: name, Write: func(w io.Writer) error { _, err := io.WriteString(w, text); return err }}
+	}
+	files := []result.File{file("a.csv", "first"), file("figures/a.png", "second"), file("b.csv", "third")}
+	if err := result.WriteFiles(context.Background(), dir, &manifest, result.Host{}, files); err != nil {
+		t.Fatal(err)
+	}
+	wanted := func(name string) bool { return name != "b.csv" }
+	got, contents, err := result.ReadFiles(dir, wanted)
+	if err != nil || got.Content != "comparison" || got.Seed != 7 {
+		t.Fatalf("manifest %+v, %v", got, err)
+	}
+	if len(contents) != 2 || string(contents["a.csv"]) != "first" || string(contents["figures/a.png"]) != "second" {
+		t.Errorf("files %q", contents)
+	}
+	put(t, filepath.Join(dir, "b.csv"), "changed")
+	if _, _, err := result.ReadFiles(dir, wanted); err != nil {
+		t.Errorf("a file that is not wanted: %v", err)
+	}
+	put(t, filepath.Join(dir, "a.csv"), "changed")
+	if _, _, err := result.ReadFiles(dir, wanted); !errors.Is(err, result.ErrDamaged) {
+		t.Errorf("a wanted file that was changed: %v", err)
+	}
+	if _, _, err := result.ReadFiles(t.TempDir(), wanted); !errors.Is(err, result.ErrNotResult) {
+		t.Errorf("an empty directory: %v", err)
+	}
+}

@@ -42,7 +42,7 @@ func (v *Variant) Clients() int { return len(v.config.Clients) }
 func (v *Variant) Random() bool {
 	m := v.Spec.Machine
 	return m != nil && (m.Aged != nil || m.Proc != "") ||
-		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil })
+		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil || w.Generate != nil })
 }
 
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
@@ -57,16 +57,33 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 		client := &v.config.Clients[v.config.Inputs[workload].Clients[0]]
 		return workloads.NewAdversary(w.Adversary.config(&v.config.Heaps[client.Heap]))
 	}
-	return workloads.NewChurn(w.churnConfig(seed))
+	if w.Generate != nil {
+		return w.Generate.Source(seed, w.Name), nil
+	}
+	return w.churnSource(seed, workload, v.sizes)
 }
 
-func (w *Workload) churnConfig(seed uint64) workloads.ChurnConfig {
-	config := workloads.ChurnConfig{
-		Name: w.Name, Seed: seed, Interarrival: workloads.Distribution(w.Churn.Every), Count: w.Churn.Count,
+func (w *Workload) churnSource(seed uint64, workload int, sizes map[pictured]uint64) (workloads.Source, error) {
+	if w.Churn.Saturated {
+		return workloads.NewSaturated(w.churnConfig(seed, workload, sizes))
 	}
-	for _, c := range w.Churn.Clients {
+	return workloads.NewChurn(w.churnConfig(seed, workload, sizes))
+}
+
+func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uint64) workloads.ChurnConfig {
+	config := workloads.ChurnConfig{
+		Name: w.Name, Seed: seed, Count: w.Churn.Count,
+	}
+	if w.Churn.Every != nil {
+		config.Interarrival = workloads.Distribution(*w.Churn.Every)
+	}
+	for j, c := range w.Churn.Clients {
+		size := (*workloads.Distribution)(c.Size)
+		if bytes, is := sizes[pictured{workload, j}]; is {
+			size = &workloads.Distribution{Kind: "fixed", Parameters: map[string]float64{"value": float64(bytes)}}
+		}
 		config.Clients = append(config.Clients, workloads.ChurnClient{
-			Weight: c.Weight, Size: (*workloads.Distribution)(c.Size), Lifetime: (*workloads.Distribution)(c.Lifetime),
+			Weight: c.Weight, Size: size, Lifetime: (*workloads.Distribution)(c.Lifetime),
 		})
 	}
 	return config

@@ -11,6 +11,7 @@ import (
 	"go.yaml.in/yaml/v4"
 
 	"dmasim/allocator"
+	"dmasim/devices"
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
@@ -52,6 +53,10 @@ func (s *Spec) complete(dir string) {
 				}
 			}
 		}
+		if w.Generate != nil {
+			w.Generate.complete(w)
+			w.Devices, w.Placement = nil, Placement(allocator.Natural)
+		}
 		if w.Churn == nil {
 			continue
 		}
@@ -80,7 +85,7 @@ func (c *Client) inherit(w *Workload) {
 	if c.Placement == Placement(allocator.Natural) {
 		c.Placement = w.Placement
 	}
-	if c.Size == nil {
+	if c.Size == nil && c.Picture == "" {
 		c.Size = w.Churn.Size
 	}
 	if c.Lifetime == nil {
@@ -96,7 +101,8 @@ type checker struct {
 	root   *yaml.Node
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
-	routed map[int]bool           // devices that are in an IOMMU group or have a pool of their own
+	sizes  map[pictured]uint64
+	routed map[int]bool // devices that are in an IOMMU group or have a pool of their own
 }
 
 func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
@@ -219,13 +225,9 @@ func (c *checker) workloads(cfg *sim.Config) {
 	clients := map[string]bool{}
 	for i := range c.spec.Workloads {
 		w := &c.spec.Workloads[i]
-		heap := slices.IndexFunc(cfg.Heaps, func(h sim.Heap) bool { return h.Name == w.Heap })
-		if heap < 0 {
-			c.FailNear(strictyaml.At(c.root, "workloads", i, "heap"), "unknown heap "+strictyaml.Quote(w.Heap), w.Heap, names(strictyaml.At(c.root, "heaps")))
-			heap = 0
-		}
+		heap := c.heapNamed(cfg, w.Heap, strictyaml.At(c.root, "workloads", i, "heap"))
 		input := sim.Input{Name: w.Name}
-		add := func(client Client, devicesAt, nameAt, transfersAt *yaml.Node) {
+		add := func(client Client, heap int, devicesAt, nameAt, transfersAt *yaml.Node) {
 			switch {
 			case !nameSyntax.MatchString(client.Name):
 				c.Fail(nameAt, badName(client.Name))
@@ -237,16 +239,19 @@ func (c *checker) workloads(cfg *sim.Config) {
 			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt, transfersAt))
 		}
 		switch place := strictyaml.At(c.root, "workloads", i); {
-		case w.kinds() != 1:
-			c.Fail(place, "want one of churn, trace and adversary")
+		case kinds(w) != 1:
+			c.Fail(place, "want one of adversary, churn, generate and trace")
 		case w.Adversary != nil:
 			c.adversary(w.Adversary, &cfg.Heaps[heap], strictyaml.At(place, "adversary"))
-			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, heap, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
+		case w.Generate != nil:
+			c.generate(cfg, w, place, func(client Client, heap string, heapAt, devicesAt, nameAt *yaml.Node) {
+				add(client, c.heapNamed(cfg, heap, heapAt), devicesAt, nameAt, place)
+			})
 		case w.Trace != nil:
 			c.trace(i, w.Trace, strictyaml.At(place, "trace"))
-			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, heap, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		default:
-			c.churn(cfg, w, strictyaml.At(place, "churn"))
 			for j, client := range w.Churn.Clients {
 				own := strictyaml.At(place, "churn", "clients", j)
 				devicesAt, nameAt := strictyaml.Child(own, "devices"), strictyaml.Child(own, "name")
@@ -256,17 +261,22 @@ func (c *checker) workloads(cfg *sim.Config) {
 				if nameAt == nil {
 					nameAt = strictyaml.At(place, "name")
 				}
-				add(client, devicesAt, nameAt, strictyaml.At(own, "transfers"))
+				add(client, heap, devicesAt, nameAt, strictyaml.At(own, "transfers"))
+				if client.Picture != "" {
+					c.picture(pictured{i, j}, client, cfg.Clients[len(cfg.Clients)-1].Plan, own)
+				}
 			}
+			c.churn(cfg, i, strictyaml.At(place, "churn"))
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
 	}
 }
 
-// kinds returns how many kinds of work a workload has, of which it should have one.
-func (w *Workload) kinds() (n int) {
-	for _, has := range []bool{w.Churn != nil, w.Trace != nil, w.Adversary != nil} {
-		if has {
+// kinds counts what a workload is; one is right.
+func kinds(w *Workload) int {
+	n := 0
+	for _, is := range []bool{w.Churn != nil, w.Generate != nil, w.Trace != nil, w.Adversary != nil} {
+		if is {
 			n++
 		}
 	}
@@ -283,28 +293,64 @@ func (c *checker) adversary(a *Adversary, heap *sim.Heap, place *yaml.Node) {
 	}
 }
 
-func (c *checker) churn(cfg *sim.Config, w *Workload, place *yaml.Node) {
+// heapNamed returns the index of a heap, or 0 after a mistake.
+func (c *checker) heapNamed(cfg *sim.Config, name string, place *yaml.Node) int {
+	heap := slices.IndexFunc(cfg.Heaps, func(h sim.Heap) bool { return h.Name == name })
+	if heap < 0 {
+		c.FailNear(place, "unknown heap "+strictyaml.Quote(name), name, names(strictyaml.At(c.root, "heaps")))
+		return 0
+	}
+	return heap
+}
+
+func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {
+	w := &c.spec.Workloads[i]
 	if cfg.Duration == 0 && w.Churn.Count == 0 {
 		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
-	mistakes := c.Mistakes()
+	mistakes, bad := c.Mistakes(), false
+	if (w.Churn.Every == nil) == !w.Churn.Saturated {
+		c.Fail(place, "want either every or saturated: true")
+	}
 	for j, client := range w.Churn.Clients {
 		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {
 			c.Fail(strictyaml.At(own, "weight"), "a weight must not be negative")
 		}
-		if client.Size == nil {
+		if client.Size == nil && client.Picture == "" {
 			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no size, and neither has its churn")
 		}
+		bad = bad || client.Picture != "" && c.sizes[pictured{i, j}] == 0
 		if client.Lifetime == nil {
 			c.Fail(own, "client "+strictyaml.Quote(client.Name)+" has no lifetime, and neither has its churn")
 		}
 	}
-	if c.Mistakes() > mistakes {
+	if bad || c.Mistakes() > mistakes {
 		return
 	}
-	if _, err := workloads.NewChurn(w.churnConfig(c.spec.Seed)); err != nil {
+	if _, err := w.churnSource(c.spec.Seed, i, c.sizes); err != nil {
 		c.Fail(place, strictyaml.Clip(err.Error()))
+	}
+}
+
+// pictured is a client whose buffers hold pictures, by its indices.
+type pictured struct{ workload, client int }
+
+// picture notes the size of a client's pictures.
+func (c *checker) picture(which pictured, client Client, plan *devices.Plan, place *yaml.Node) {
+	at := strictyaml.Child(place, "picture")
+	if client.Size != nil {
+		c.Fail(at, "a client has a picture or a size, not both")
+		return
+	}
+	picture, err := devices.ParsePicture(client.Picture)
+	if err == nil && plan != nil {
+		var layout devices.Layout
+		layout, err = plan.Layout(picture)
+		c.sizes[which] = layout.Payload
+	}
+	if err != nil {
+		c.Fail(at, strictyaml.Clip(err.Error()))
 	}
 }
 

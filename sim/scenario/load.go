@@ -21,6 +21,7 @@ type Scenario struct {
 	Name        string
 	Description string
 	Variants    []Variant // what to run; never empty
+	Text        []byte    // of the file, as it was written
 
 	base     Variant
 	explicit bool // the file lists its variants
@@ -36,6 +37,7 @@ type Variant struct {
 	root   *yaml.Node
 	config sim.Config             // all but the sources
 	traces map[int]*trace.Problem // by workload
+	sizes  map[pictured]uint64
 }
 
 // onlyVariant is the name of the variant of a scenario that lists none.
@@ -87,7 +89,7 @@ func Parse(file string, data []byte) (*Scenario, error) {
 	if err != nil {
 		return nil, err
 	}
-	s := &Scenario{Name: base.Spec.Name, Description: base.Spec.Description, base: base, explicit: len(written.Variants) > 0}
+	s := &Scenario{Name: base.Spec.Name, Description: base.Spec.Description, Text: data, base: base, explicit: len(written.Variants) > 0}
 	if !s.explicit {
 		only := base
 		only.Name = onlyVariant
@@ -218,8 +220,8 @@ func newVariant(file string, root *yaml.Node) (Variant, error) {
 		return Variant{}, err
 	}
 	v.Spec.complete(filepath.Dir(file))
-	v.traces = map[int]*trace.Problem{}
-	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces}
+	v.traces, v.sizes = map[int]*trace.Problem{}, map[pictured]uint64{}
+	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces, sizes: v.sizes}
 	v.config = c.check()
 	if err := d.Err(); err != nil {
 		return Variant{}, err

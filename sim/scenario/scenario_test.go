@@ -217,6 +217,32 @@ func TestWith(t *testing.T) {
 	}
 }
 
+// A picture takes what the devices that share it want of its strides, lines and
+// padding; the figures are those of TestLayout for Venus, whose rounding the heap
+// adds.
+func TestPicture(t *testing.T) {
+	text := strings.Replace(small, "size: {fixed: 1MiB}}", "picture: 1920x1080:nv12}", 1)
+	text = strings.Replace(text, "- name: gpu\n    align: 64KiB", "- name: gpu\n    granularity: 4KiB\n    image: {stride_align: 128, lines_align: 32, chroma_lines_align: 16}", 1)
+	text = strings.Replace(text, "devices: [gpu, vpu], picture", "devices: [gpu], picture", 1)
+	v := parse(t, text).Variants[0]
+	cfg, err := v.Build(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for {
+		op, ok := cfg.Inputs[1].Source.Next(nil)
+		if !ok {
+			t.Fatal("no picture was asked for")
+		}
+		if op.Client == 0 && op.Kind == workloads.Alloc {
+			if want := uint64(1088+544) * 1920; op.Size != want {
+				t.Errorf("a picture has %d bytes, want %d", op.Size, want)
+			}
+			return
+		}
+	}
+}
+
 func TestMistakes(t *testing.T) {
 	const variants = "variants:\n  - name: v\n    set:\n      "
 	for _, c := range []struct {
@@ -237,6 +263,8 @@ func TestMistakes(t *testing.T) {
 		{"number as a name", "name: small", `name: "12"`, `1:7: "12" is not a name: want a word of letters, digits, - and _, like vpu-0`},
 		{"bad page", "duration: 10s", "duration: 10s\npage: 8KiB", `3:7: page is 8KiB, want 4KiB, 16KiB or 64KiB`},
 		{"overlapping memory", "{base: 0x80000000,", "{base: 0x48000000,", `5:5: [0x48000000,0x58000000) overlaps another range of the list (and 1 more)`},
+		{"picture and size", "size: {fixed: 1MiB}}", "size: {fixed: 1MiB}, picture: 640x480:nv12}", `33:75: a client has a picture or a size, not both`},
+		{"no picture", "size: {fixed: 1MiB}}", "picture: 640x480:nv21}", `33:54: picture "640x480:nv21": unknown format "nv21", want one of xrgb8888, rgb888, rgb565, r8, yuyv, nv12, nv16, p010, yuv420, yuv422, yuv444 (did you mean "nv12"?)`},
 		{"empty range", "size: 16MiB", "size: 0", `11:38: the range is empty`},
 		{"endless range", "size: 16MiB", "size: 17179869183GiB", `11:38: the range ends beyond 64 bits`},
 		{"arena outside memory", "0x40000000, size: 128MiB", "0x60000000, size: 128MiB", `8:13: [0x60000000,0x68000000) is not all memory`},
@@ -255,7 +283,7 @@ func TestMistakes(t *testing.T) {
 		{"device twice", "[gpu, vpu]", "[gpu, gpu]", `33:39: device "gpu" is there twice`},
 		{"taken client name", "name: mail", "name: decode", `34:18: client name "decode" is taken`},
 		{"conflict", "    align: 64KiB", "    reach: [{lo: 0x80000000, size: 1MiB}]", `33:33: devices gpu and vpu cannot share a buffer: `},
-		{"neither churn nor trace", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of churn, trace and adversary`},
+		{"no kind of work", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of adversary, churn, generate and trace`},
 		{"no end", "duration: 10s\n", "", `22:7: has no end: give the scenario a duration or the churn a count (and 1 more)`},
 		{"no size", "      size: {fixed: 3MiB}\n", "", `23:7: client "decode" has no size, and neither has its churn`},
 		{"no lifetime", "      lifetime: {uniform: {min: 1s, max: 3s}}\n", "", `32:11: client "draw" has no lifetime, and neither has its churn (and 1 more)`},

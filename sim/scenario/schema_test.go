@@ -19,6 +19,7 @@ import (
 	"dmasim/devices"
 	"dmasim/mem"
 	"dmasim/workloads"
+	"dmasim/workloads/generator"
 )
 
 var update = flag.Bool("update", false, "write schema.json")
@@ -65,6 +66,9 @@ func reflectSchema(t *testing.T) *jsonschema.Schema {
 	s.Definitions["Sizes"] = distributionSchema("Size", "Bytes")
 	s.Definitions["Times"] = distributionSchema("Time", "Duration")
 
+	s.Definitions["GeneratorPool"] = r.Reflect(&GeneratorPool{})
+	s.Definitions["GeneratorPool"].Version = ""
+	s.Definitions["Generate"] = generateSchema()
 	s.Definitions["Boundary"] = r.Reflect(&devices.Boundary{})
 	s.Definitions["Boundary"].Version = ""
 
@@ -128,6 +132,8 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return reference("Sizes")
 	case reflect.TypeFor[Times]():
 		return reference("Times")
+	case reflect.TypeFor[Generate]():
+		return reference("Generate")
 	case reflect.TypeFor[version.Version]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: `^[0-9]+\.[0-9]+`}}}
 	case reflect.TypeFor[Mode]():
@@ -189,6 +195,44 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 		parameters.Description = k.Meaning
 		kind := object()
 		kind.Properties.Set(k.Name, parameters)
+		kind.Required = []string{k.Name}
+		s.OneOf = append(s.OneOf, kind)
+	}
+	return s
+}
+
+// generateSchema is that of a generator by kind, with its pools.
+func generateSchema() *jsonschema.Schema {
+	s := &jsonschema.Schema{Description: "A generator by kind, over its parameters; beside it, pools whose heaps or devices differ from the workload's."}
+	for _, k := range generator.Kinds() {
+		parameters := object()
+		parameters.Description = k.Summary
+		for _, p := range k.Parameters {
+			v := &jsonschema.Schema{Type: "string"}
+			switch p.Type {
+			case generator.Integer:
+				v = &jsonschema.Schema{Type: "integer", Minimum: json.Number(p.Min), Maximum: json.Number(p.Max)}
+			case generator.Number:
+				v = &jsonschema.Schema{Type: "number", Minimum: json.Number(p.Min), Maximum: json.Number(p.Max)}
+			case generator.Size:
+				v = reference("Bytes")
+			case generator.Duration:
+				v = reference("Duration")
+			case generator.Word:
+				v = &jsonschema.Schema{}
+				for _, option := range p.Options {
+					v.Enum = append(v.Enum, option)
+					if _, err := strconv.ParseFloat(option, 64); err == nil {
+						v.Enum = append(v.Enum, json.Number(option)) // 4.1 needs no quotes
+					}
+				}
+			}
+			v.Description = p.Meaning + " (by default " + p.Default + ")"
+			parameters.Properties.Set(p.Name, v)
+		}
+		kind := object()
+		kind.Properties.Set(k.Name, parameters)
+		kind.Properties.Set(poolsKey, &jsonschema.Schema{Type: "array", Items: reference("GeneratorPool")})
 		kind.Required = []string{k.Name}
 		s.OneOf = append(s.OneOf, kind)
 	}

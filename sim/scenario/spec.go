@@ -98,11 +98,11 @@ type Heap struct {
 	UnusableSize mem.Size `yaml:"unusable_size,omitempty" jsonschema:"exclusiveMinimum=0"`
 }
 
-// Workload is a source of buffers' requests: one of churn, trace and adversary.
+// Workload is a source of buffers' requests: one of adversary, churn, generate and trace.
 type Workload struct {
 	// Name, unique among the workloads.
 	Name string `yaml:"name"`
-	// Heap that the buffers come from.
+	// Heap that the buffers come from, unless a pool of a generator has its own.
 	Heap string `yaml:"heap"`
 	// Devices that share every buffer, by name. None: any place will do.
 	Devices []string `yaml:"devices,omitempty"`
@@ -110,6 +110,8 @@ type Workload struct {
 	Placement Placement `yaml:"placement,omitempty"`
 	// Buffers that come and go at random.
 	Churn *Churn `yaml:"churn,omitempty" jsonschema:"oneof_required=churn"`
+	// Buffers as a camera, a decoder or another real user asks for them: pools that sessions allocate and free as a whole.
+	Generate *Generate `yaml:"generate,omitempty" jsonschema:"oneof_required=generate"`
 	// Buffers as they were recorded.
 	Trace *Trace `yaml:"trace,omitempty" jsonschema:"oneof_required=trace"`
 	// Buffers that cost a strategy as much memory as possible.
@@ -119,7 +121,9 @@ type Workload struct {
 // Churn makes buffers that arrive, live and go at random.
 type Churn struct {
 	// Time between two arrivals.
-	Every Times `yaml:"every"`
+	Every *Times `yaml:"every,omitempty" jsonschema:"oneof_required=every"`
+	// In place of arrivals, buffers that wait in a queue without end: the first is asked for whenever a buffer of the workload is freed, until it is served.
+	Saturated bool `yaml:"saturated,omitempty" jsonschema:"oneof_required=saturated"`
 	// Size of the buffers of clients that have none of their own.
 	Size *Sizes `yaml:"size,omitempty"`
 	// Lifetime of the buffers of clients that have none of their own.
@@ -142,6 +146,8 @@ type Client struct {
 	Placement Placement `yaml:"placement" jsonschema_extras:"default=natural"`
 	// Size of the buffers, in bytes.
 	Size *Sizes `yaml:"size,omitempty"`
+	// Picture in each buffer, in place of a size: WIDTHxHEIGHT:FORMAT, such as 1920x1080:nv12, laid out in the least memory that all of the devices take.
+	Picture string `yaml:"picture,omitempty"`
 	// Time from allocation to release.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
 	// What devices do with every buffer, one after the other from its allocation on.

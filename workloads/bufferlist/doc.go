@@ -12,7 +12,8 @@
 // NV12 has a plane of luma and one of half the height with both chroma; P010 the
 // same with two bytes per sample; NV16 chroma of full height; YUYV and RGB565 two
 // bytes per pixel, RGB888 three, XRGB8888 and ARGB8888 four; RAW10 has four pixels
-// in five bytes, as MIPI CSI-2 packs them (V4L2_PIX_FMT_SRGGB10P), RAW8 one byte.
+// in five bytes, as MIPI CSI-2 packs them (V4L2_PIX_FMT_SRGGB10P), RAW12 two in three
+// bytes (V4L2_PIX_FMT_SRGGB12P), RAW8 one byte, RAW16 two.
 //
 // A format alone is tight: no stride is rounded. NV12/64x16 rounds strides up to 64
 // bytes and rows of luma up to 16, as decoders by macroblocks do; XRGB8888/256

@@ -27,7 +27,7 @@ type format struct {
 
 var formats = []format{
 	{"NV12", 8, 2}, {"P010", 16, 2}, {"NV16", 8, 1}, {"YUYV", 16, 0}, {"RGB565", 16, 0}, {"RGB888", 24, 0},
-	{"XRGB8888", 32, 0}, {"ARGB8888", 32, 0}, {"RAW8", 8, 0}, {"RAW10", 10, 0},
+	{"XRGB8888", 32, 0}, {"ARGB8888", 32, 0}, {"RAW8", 8, 0}, {"RAW10", 10, 0}, {"RAW12", 12, 0}, {"RAW16", 16, 0},
 }
 
 // layout says how strides and heights are rounded.
@@ -63,9 +63,28 @@ func (f format) size(width, height uint64, l layout) uint64 {
 
 // pictureSize reads "1920x1080" and "NV12/64x16".
 func pictureSize(sides, text string) (uint64, error) {
-	width, height, err := pair(sides)
+	width, height, err := ParseSides(sides)
 	if err != nil {
-		return 0, fmt.Errorf("picture %q: %w", sides, err)
+		return 0, err
+	}
+	return PictureSize(width, height, text)
+}
+
+// ParseSides reads the sides of a picture in pixels, such as 1920x1080.
+func ParseSides(text string) (width, height uint64, err error) {
+	if width, height, err = pair(text); err != nil {
+		return 0, 0, fmt.Errorf("picture %q: %w", text, err)
+	}
+	return width, height, nil
+}
+
+// PictureSize returns the bytes of a picture in a format that is written as in a
+// list, such as NV12/64x16. Sides are in pixels, from 1 to 2^20.
+func PictureSize(width, height uint64, text string) (uint64, error) {
+	for _, n := range []uint64{width, height} {
+		if n == 0 || n > maxSide {
+			return 0, fmt.Errorf("a picture of %dx%d pixels: want sides from 1 to %d", width, height, maxSide)
+		}
 	}
 	name, how, hasLayout := strings.Cut(text, "/")
 	i := slices.IndexFunc(formats, func(f format) bool { return strings.EqualFold(f.name, name) })
@@ -82,6 +101,7 @@ func pictureSize(sides, text string) (uint64, error) {
 	}
 	l := layout{1, 1, 0, 1}
 	if hasLayout {
+		var err error
 		if l, err = parseLayout(formats[i], how); err != nil {
 			return 0, err
 		}

@@ -251,11 +251,11 @@ func (t *PlacementReader) check(ops []workloads.Op) int {
 		if op.Buffer >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
 			return i
 		}
-		word := t.live.word(uint32(op.Buffer))
-		if *word>>(op.Buffer%64)&1 != free {
+		word, slot := t.live.word(uint32(op.Buffer)), op.Buffer&63
+		if *word>>slot&1 != free {
 			return i
 		}
-		*word ^= 1 << (op.Buffer % 64)
+		*word ^= 1 << slot
 	}
 	return len(ops)
 }

@@ -85,6 +85,7 @@ func oneLine(err error) string {
 }
 
 func newRootCommand() *cobra.Command {
+	cobra.EnableCommandSorting = false
 	root := &cobra.Command{
 		Use:   "dmasim",
 		Short: "Simulate device-constrained DMA allocation",
@@ -97,27 +98,26 @@ why?`,
 		Args:          wantCommand,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	root.CompletionOptions.HiddenDefaultCmd = true
-	root.AddCommand(newRunCommand())
-	root.AddCommand(newCompareCommand())
-	root.AddCommand(newSizeCommand())
-	root.AddCommand(newSweepCommand())
-	root.AddCommand(newExplainCommand())
-	root.AddCommand(newAllocatorsCommand())
-	root.AddCommand(newScenarioCommand())
-	root.AddCommand(newConformCommand())
-	root.AddCommand(newBenchCommand())
-	root.AddCommand(newTraceCommand())
-	root.AddCommand(newPackCommand())
-	root.AddCommand(newDevicesCommand())
-	root.AddCommand(newKernelCommand())
-	root.AddCommand(newMachineCommand())
-	root.AddCommand(newValidateCommand())
+	root.CompletionOptions.DisableDefaultCmd = true
+	addGroup(root, "Everyday:", newRunCommand(), newCompareCommand(), newExplainCommand(), newReportCommand(), newSizeCommand())
+	addGroup(root, "What goes in:", newScenarioCommand(), newDevicesCommand(), newMachineCommand(), newWorkloadsCommand(), newTraceCommand(), newAllocatorsCommand())
+	addGroup(root, "Scale and proof:", newSweepCommand(), newReproduceCommand(), newBenchCommand(), newPackCommand(), newConformCommand(), newValidateCommand(), newKernelCommand())
+	root.AddCommand(newCompletionCommand(), newManCommand())
 	root.SetUsageTemplate(strings.ReplaceAll(root.UsageTemplate(), ".FlagUsages ", ".FlagUsagesWrapped 80 "))
 	for _, c := range allCommands(root) {
 		c.Long = fill(c.Long)
+		completeNames(c)
 	}
 	return root
+}
+
+// addGroup adds commands that help lists together, in this order.
+func addGroup(root *cobra.Command, title string, commands ...*cobra.Command) {
+	root.AddGroup(&cobra.Group{ID: title, Title: title})
+	for _, c := range commands {
+		c.GroupID = title
+		root.AddCommand(c)
+	}
 }
 
 // wantCommand is for commands that only hold others.

@@ -35,6 +35,7 @@ type compareOptions struct {
 	independent  bool
 	warmUp       string
 	diff         string
+	formats      formats
 	input        runOptions // how a scenario or a trace is read
 }
 
@@ -96,16 +97,16 @@ support. Runs whose work is not random are all the same: there is one.
 mean, in every variant, or until --replications (then 1000) are done.
 
 Tables as CSV and Parquet, the runs as Go benchmarks for benchstat, and figures
-as PNG and SVG go to a directory that is written whole or not at all. They are
+with what they show as CSV go to a directory that is written whole or not at all. They are
 the same whatever --jobs is.
 
 --diff A,B runs two variants once, side by side, and shows the first event where
 they part ways, the first whose outcome differs, and the memory of both there.`,
-		Example: `  dmasim compare cedar-256mib --replications 10
+		Example: `  dmasim compare cedar-256mib --replications 5
   dmasim compare window-mix --allocator first-fit --allocator best-fit
-  dmasim compare my.yaml --until ±2% --metric failed
+  dmasim compare window-mix --until ±10% --metric failed
   dmasim compare window-mix --diff first-fit,window-fit
-  benchstat -row /variant -ignore /seed dmasim-out/my-comparison/runs.bench`,
+  benchstat -row /variant dmasim-out/window-mix-comparison/runs.bench`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			name := defaultScenario
@@ -127,6 +128,7 @@ they part ways, the first whose outcome differs, and the memory of both there.`,
 	flags.BoolVar(&o.independent, "independent", false, "seeds of its own for every variant")
 	flags.StringVar(&o.warmUp, "warmup", "none", "beginning left out of rates and means: none, auto (MSER-5), or a time")
 	flags.StringVar(&o.diff, "diff", "", "two variants, A,B: find where they part ways")
+	o.formats.addTo(flags)
 	o.input.trace.addFlags(flags)
 	return cmd
 }
@@ -166,12 +168,13 @@ func (o *compareOptions) run(cmd *cobra.Command, name string) error {
 	if err != nil {
 		return interrupted(err)
 	}
-	files := append(report.ComparisonFiles(c), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
+	files := append(report.ComparisonFiles(c, o.formats), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
 		_, err := w.Write(resolved)
 		return err
 	}})
 	manifest := result.NewManifest(sc.Name, plan.Seed)
 	manifest.Content = "comparison"
+	manifest.Options = optionsOf(cmd.Flags(), "replications", "until", "metric", "baseline", "independent", "warmup")
 	if err := result.WriteFiles(cmd.Context(), out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
 		return interrupted(failedRun{err})
 	}

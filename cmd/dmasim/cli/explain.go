@@ -30,7 +30,7 @@ type explainOptions struct {
 	at            time.Duration
 	devices       []string
 	size, align   mem.Size
-	picture       string
+	picture       picture
 	asJSON        bool
 }
 
@@ -59,8 +59,8 @@ the scenario or of the catalogue.
 
 "dmasim explain dmesg" does it for a real machine, from its kernel log.`,
 		Example: `  dmasim explain dmasim-out/cedar-256mib
-  dmasim explain dmasim-out/cedar-256mib --variant others-high --failure 3
-  dmasim explain cedar-256mib --at 30s --device cedar --size 3MiB --picture why.png`,
+  dmasim explain dmasim-out/cedar-256mib --variant others-high --picture why.png
+  dmasim explain cedar-256mib --at 30s --device cedar --size 3MiB`,
 		Args: func(cmd *cobra.Command, args []string) error {
 			if len(args) == 0 {
 				return errors.New("explain what? give a result directory, or a scenario with --at and --size; or \"dmesg\" and a kernel log")
@@ -77,7 +77,7 @@ the scenario or of the catalogue.
 	flags.TextVar(&o.size, "size", mem.Size(0), "bytes to ask for, such as 3MiB")
 	flags.TextVar(&o.align, "align", mem.Size(0), "alignment to ask for")
 	flags.StringVar(&o.heap, "heap", "", "heap to ask (default the only one, or that of the devices' clients)")
-	flags.StringVar(&o.picture, "picture", "", "draw the window to this file, .png or .svg")
+	o.picture.addFlags(flags, "the window")
 	flags.BoolVar(&o.asJSON, "json", false, "print the explanation as JSON")
 	cmd.AddCommand(newExplainDmesgCommand())
 	return cmd
@@ -86,7 +86,7 @@ the scenario or of the catalogue.
 func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 	flags := cmd.Flags()
 	whatIf := flags.Changed("at") || flags.Changed("size") || flags.Changed("device") || flags.Changed("heap") || flags.Changed("align")
-	if err := checkPicture(o.picture); err != nil {
+	if err := o.picture.check(); err != nil {
 		return err
 	}
 	var e *explain.Explanation
@@ -115,9 +115,9 @@ func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 		return printJSON(cmd.OutOrStdout(), e)
 	}
 	printExplanation(cmd.OutOrStdout(), e)
-	if o.picture != "" && drawn {
-		fmt.Fprintf(cmd.OutOrStdout(), "\npicture: %s\n", o.picture)
-	} else if o.picture != "" {
+	if drawn {
+		fmt.Fprintf(cmd.OutOrStdout(), "\npicture: %s\n", o.picture.files())
+	} else if o.picture.wanted() {
 		fmt.Fprintln(cmd.ErrOrStderr(), "dmasim: there is no window to draw: the heap takes single pages, or memory was not asked for")
 	}
 	return nil
@@ -140,27 +140,44 @@ func (o *explainOptions) explainResult(ctx context.Context, dir string) (*explai
 	case o.failure < 1 || o.failure > len(failures):
 		return nil, fmt.Errorf("--failure %d: variant %s has the failures 1 to %d", o.failure, v.Name, len(failures))
 	}
+	sc, err := resultScenario(dir, res)
+	if err != nil {
+		return nil, err
+	}
+	e, err := explainFailure(ctx, res, sc, v, o.failure-1)
+	if err == nil && len(res.Variants) > 1 {
+		e.Variant = v.Name
+	}
+	return e, err
+}
+
+// resultScenario reads the scenario of a result in a directory.
+func resultScenario(dir string, res *result.Result) (*scenario.Scenario, error) {
 	sc, err := scenario.Parse(filepath.Join(dir, "scenario.yaml"), res.Scenario)
 	if err != nil {
 		return nil, err
 	}
-	variant := sc.Variant(v.Name)
-	if variant == nil {
-		return nil, fmt.Errorf("%s: its scenario has no variant %s", dir, v.Name)
+	for _, v := range res.Variants {
+		if sc.Variant(v.Name) == nil {
+			return nil, fmt.Errorf("%s: its scenario has no variant %s", dir, v.Name)
+		}
 	}
-	recorded := failures[o.failure-1]
+	return sc, nil
+}
+
+// explainFailure runs a variant of a result again up to its i-th failure, which must
+// be the one that was recorded.
+func explainFailure(ctx context.Context, res *result.Result, sc *scenario.Scenario, v *result.Variant, i int) (*explain.Explanation, error) {
+	variant, recorded := sc.Variant(v.Name), &v.Run.Failures[i]
 	e, err := explain.Failure(ctx, func() (sim.Config, error) { return variant.Build(variant.Spec.Seed) }, recorded.Op)
 	if errors.Is(err, explain.ErrNotReached) {
-		return nil, otherFailure(res, &recorded, "no failure there")
+		return nil, otherFailure(res, recorded, "no failure there")
 	}
 	if err != nil {
 		return nil, err
 	}
-	if got := explainedText(e); got != recordedText(&recorded) {
-		return nil, otherFailure(res, &recorded, got)
-	}
-	if len(res.Variants) > 1 {
-		e.Variant = v.Name
+	if got := explainedText(e); got != recordedText(recorded) {
+		return nil, otherFailure(res, recorded, got)
 	}
 	return e, nil
 }
@@ -303,14 +320,14 @@ func (o *explainOptions) chooseHeap(cfg *sim.Config, used []int) (int, error) {
 
 // draw writes the picture, if one is wanted and there is one.
 func (o *explainOptions) draw(e *explain.Explanation) (bool, error) {
-	if o.picture == "" {
+	if !o.picture.wanted() {
 		return false, nil
 	}
 	figure, ok := report.Window(e)
 	if !ok {
 		return false, nil
 	}
-	return true, writeFigure(o.picture, &figure)
+	return true, o.picture.write(&figure)
 }
 
 // printExplanation writes an explanation for people.

@@ -13,7 +13,7 @@ import (
 
 func newExplainDmesgCommand() *cobra.Command {
 	var asJSON, all bool
-	var picture string
+	var drawn picture
 	cmd := &cobra.Command{
 		Use:   "dmesg FILE | -",
 		Short: "Say why allocations failed on a real machine, from its kernel log",
@@ -35,15 +35,15 @@ The exit status is 1 if the log holds no failure.`,
   dmasim explain dmesg bug-report.txt --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPicture(picture); err != nil {
+			if err := drawn.check(); err != nil {
 				return err
 			}
 			log, err := readLog(cmd, args[0])
 			if err != nil {
 				return err
 			}
-			if picture != "" {
-				if err := drawLog(cmd, log, picture); err != nil {
+			if drawn.wanted() {
+				if err := drawLog(cmd, log, &drawn); err != nil {
 					return err
 				}
 			}
@@ -62,16 +62,16 @@ The exit status is 1 if the log holds no failure.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print the failures as JSON")
-	cmd.Flags().StringVar(&picture, "picture", "", "draw the first CMA area that the log describes to this file, .png or .svg")
+	drawn.addFlags(cmd.Flags(), "the first CMA area that the log describes")
 	cmd.Flags().BoolVar(&all, "all", false, "tell every failure, also those like the one before")
 	return cmd
 }
 
 // drawLog draws the first area of which the log says where it is free.
-func drawLog(cmd *cobra.Command, log *dmesg.Log, path string) error {
+func drawLog(cmd *cobra.Command, log *dmesg.Log, to *picture) error {
 	for i := range log.Failures {
 		if figure, ok := report.LoggedArea(&log.Failures[i]); ok {
-			return writeFigure(path, &figure)
+			return to.write(&figure)
 		}
 	}
 	fmt.Fprintln(cmd.ErrOrStderr(), "dmasim: there is nothing to draw: the log does not say where an area was free")

@@ -38,7 +38,8 @@ func newKernelCommand() *cobra.Command {
 
 func newKernelProbeCommand() *cobra.Command {
 	var asJSON bool
-	var file, picture string
+	var file string
+	var drawn picture
 	cmd := &cobra.Command{
 		Use:   "probe",
 		Short: "Show what this machine offers for DMA, and who holds dma-bufs",
@@ -57,19 +58,19 @@ that tell of memory. No file that exists is touched.`,
   sudo dmasim kernel probe --scenario board.yaml && dmasim run board.yaml`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
-			if err := checkPicture(picture); err != nil {
+			if err := drawn.check(); err != nil {
 				return err
 			}
 			found := probe.Read(os.DirFS("/"))
-			if picture != "" {
+			if drawn.wanted() {
 				figure, ok := report.CMAAreas(found)
 				if !ok {
 					return failedRun{errors.New("no picture: the kernel tells of no CMA area")}
 				}
-				if err := writeFigure(picture, &figure); err != nil {
+				if err := drawn.write(&figure); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s\n", picture)
+				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s\n", drawn.files())
 			}
 			if file != "" {
 				if err := writeProbed(file, found, os.DirFS("/")); err != nil {
@@ -90,7 +91,7 @@ that tell of memory. No file that exists is touched.`,
 		},
 	}
 	cmd.Flags().BoolVar(&asJSON, "json", false, "print one object")
-	cmd.Flags().StringVar(&picture, "picture", "", "draw what is taken of CMA areas, and who holds it, to this PNG or SVG `FILE`")
+	drawn.addFlags(cmd.Flags(), "what is taken of CMA areas, and who holds it,")
 	cmd.Flags().StringVar(&file, "scenario", "", "write a scenario of this machine to the new `FILE`")
 	return cmd
 }

@@ -41,13 +41,14 @@ here and in the last lines of the file.
 Exit status: that of COMMAND, if there is one; else 0, or 1 if the trace can't be
 used or the file not written.`,
 		Example: `  sudo dmasim kernel record --out cma.txt.gz --duration 10s
-  sudo dmasim kernel record --out run.txt --event 'cma/*' -- v4l2-ctl --stream-mmap
+  sudo dmasim kernel record -o run.txt --event 'cma/*' -- v4l2-ctl --stream-mmap
   dmasim kernel vm --lane cma -- kernel record --out cma.txt -- dmasim validate`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
 	flags := cmd.Flags()
 	flags.StringVarP(&o.out, "out", "o", "", "`FILE` to write")
 	flags.StringArrayVar(&o.Events, "event", o.Events, "`PATTERN` of events of tracefs; may be repeated")
+	flags.Lookup("event").DefValue = strings.Join(o.Events, " ")
 	flags.TextVar(&o.MaxSize, "max-size", o.MaxSize, "most text of events to write")
 	flags.TextVar(&o.Buffer, "buffer", o.Buffer, "memory for events of each processor that were not read yet")
 	flags.DurationVar(&o.duration, "duration", 0, "how long to record; 0s: until COMMAND or you end it")

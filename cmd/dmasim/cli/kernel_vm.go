@@ -40,8 +40,8 @@ statically.
 Lanes:
 
   stock  Debian's kernel 6.12: the system heap, udmabuf, debugfs
-  cma    a small kernel built from Debian's sources of 6.12: CMA with its debugfs,
-         heaps, udmabuf, statistics of dma-bufs
+  cma    a small kernel built from Debian's sources of 6.12: CMA with its
+         debugfs, heaps, udmabuf, statistics of dma-bufs
 
 A kernel is downloaded, or built, when it is first used, and kept in the user's
 cache.

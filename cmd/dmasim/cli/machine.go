@@ -212,7 +212,7 @@ func notMachine(file string, data []byte) error {
 
 func newMachineShowCommand() *cobra.Command {
 	var flags machineFlags
-	var picture string
+	var drawn picture
 	cmd := &cobra.Command{
 		Use:   "show FILE|--live",
 		Short: "Show a machine's memory, zones, pools, buses and what its devices reach",
@@ -231,18 +231,18 @@ reading is shown.`,
   sudo dmasim machine show --live`,
 		Args: flags.args,
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if err := checkPicture(picture); err != nil {
+			if err := drawn.check(); err != nil {
 				return err
 			}
 			d, err := flags.describe(args)
 			if err != nil {
 				return err
 			}
-			if picture != "" {
-				if err := drawMachine(picture, d); err != nil {
+			if drawn.wanted() {
+				if err := drawMachine(&drawn, d); err != nil {
 					return err
 				}
-				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s\n", picture)
+				fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: wrote %s\n", drawn.files())
 			}
 			if flags.asJSON {
 				err = printJSON(cmd.OutOrStdout(), d)
@@ -257,17 +257,17 @@ reading is shown.`,
 	}
 	flags.add(cmd)
 	cmd.Flags().BoolVar(&flags.asJSON, "json", false, "print one object")
-	cmd.Flags().StringVar(&picture, "picture", "", "draw the map of physical memory to `FILE`, .png or .svg")
+	drawn.addFlags(cmd.Flags(), "the map of physical memory")
 	return cmd
 }
 
 // drawMachine draws the map.
-func drawMachine(path string, d *machine.Description) error {
+func drawMachine(to *picture, d *machine.Description) error {
 	figure, err := report.PhysicalMap(d)
 	if err != nil {
 		return err
 	}
-	return writeFigure(path, figure)
+	return to.write(figure)
 }
 
 func newMachineImportCommand() *cobra.Command {

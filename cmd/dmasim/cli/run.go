@@ -30,10 +30,12 @@ type runOptions struct {
 	out     string
 	asJSON  bool
 	check   bool
+	report  bool
 	seed    uint64
 	hasSeed bool
 	trace   traceOptions
 	kernel  kernelOptions
+	formats formats
 }
 
 func newRunCommand() *cobra.Command {
@@ -68,7 +70,7 @@ ratio to the load, the most bytes that live at once, below which no strategy can
 stay; and, of MiniMalloc's, how low the buffers are packed by someone who knows all
 lifetimes and no devices (see dmasim pack).
 
-The results, with figures as PNG and SVG, go to a directory that is written whole
+The results, with figures and what they show as CSV, go to a directory that is written whole
 or not at all. Only a dmasim result is ever replaced.
 
 --backend kernel plays the same work, of the first variant, on the dma-buf heaps of
@@ -99,6 +101,8 @@ skipped. --dry-run says what would be done.`,
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
+	o.formats.addTo(flags)
+	flags.BoolVar(&o.report, "report", false, "also make the HTML file that dmasim report makes")
 	o.trace.addFlags(flags)
 	o.kernel.addFlags(flags)
 	return cmd
@@ -132,13 +136,19 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	res.Host = result.NewHost(start, time.Since(start))
-	if err := result.Write(cmd.Context(), out, res, figureFiles(figures)...); err != nil {
+	if err := result.Write(cmd.Context(), out, res, report.FigureFiles(figures, o.formats)...); err != nil {
 		return failedRun{err}
+	}
+	if o.report {
+		page := newReportOptions()
+		if _, err := page.write(cmd, filepath.Join(out, reportName), out); err != nil {
+			return err
+		}
 	}
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), newRunSummary(res, known, out))
 	}
-	return printRun(cmd.OutOrStdout(), res, known, name, out)
+	return o.print(cmd.OutOrStdout(), res, known, name, out)
 }
 
 // load reads the scenario that name means, with the options that change it. If
@@ -173,21 +183,19 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	if err != nil {
 		return nil, err
 	}
-	res := &result.Result{
-		Manifest: result.NewManifest(sc.Name, seed),
-		Scenario: resolved,
-		Variants: make([]result.Variant, len(sc.Variants)),
-	}
 	bars := newProgress(stderr, len(sc.Variants))
 	defer bars.finish()
-	options := experiment.Options{Check: o.check, Observe: bars.watch}
-	err = experiment.Each(ctx, runtime.GOMAXPROCS(0), len(sc.Variants), func(ctx context.Context, i int) error {
-		v := &sc.Variants[i]
-		run, err := experiment.Simulate(ctx, v, v.Spec.Seed, options)
-		res.Variants[i] = result.Variant{Name: v.Name, Run: run}
-		return err
+	variants, err := experiment.Variants(ctx, sc.Variants, experiment.Options{
+		Jobs: runtime.GOMAXPROCS(0), Check: o.check, Observe: bars.watch,
 	})
-	return res, interrupted(err)
+	if err != nil {
+		return nil, interrupted(err)
+	}
+	return &result.Result{
+		Manifest: result.NewManifest(sc.Name, seed),
+		Scenario: resolved,
+		Variants: variants,
+	}, nil
 }
 
 // interrupted makes a failed run of an interrupt.
@@ -196,17 +204,6 @@ func interrupted(err error) error {
 		return failedRun{errors.New("interrupted")}
 	}
 	return err
-}
-
-// figureFiles are the files of a result that hold figures.
-func figureFiles(figures []report.Figure) []result.File {
-	var files []result.File
-	for _, f := range figures {
-		files = append(files,
-			result.File{Name: "figures/" + f.Name + ".png", Write: f.WritePNG},
-			result.File{Name: "figures/" + f.Name + ".svg", Write: f.WriteSVG})
-	}
-	return files
 }
 
 // runSummary is what --json prints.
@@ -231,7 +228,7 @@ func newRunSummary(r *result.Result, known *offline, out string) runSummary {
 	return s
 }
 
-func printRun(w io.Writer, r *result.Result, known *offline, argument, out string) error {
+func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argument, out string) error {
 	if err := report.Table(w, r); err != nil {
 		return err
 	}
@@ -239,19 +236,18 @@ func printRun(w io.Writer, r *result.Result, known *offline, argument, out strin
 	if err := printIncidents(w, r); err != nil {
 		return err
 	}
-	for _, text := range []string{report.FirstFailure(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)} {
-		if text == "" {
-			continue
-		}
+	for _, text := range resultTexts(r) {
 		for _, line := range wrap(text, 80) {
 			fmt.Fprintln(w, line)
 		}
 	}
-	printBeyondLinux(w, r)
 	if known != nil {
 		printOffline(w, r, *known)
 	}
 	fmt.Fprintf(w, "\npictures: %s\n", filepath.Join(out, "figures")+string(os.PathSeparator))
+	if o.report {
+		fmt.Fprintf(w, "report:   %s\n", filepath.Join(out, reportName))
+	}
 	fmt.Fprintf(w, "next:     %s\n", nextCommand(argument, r))
 	return nil
 }
@@ -286,8 +282,10 @@ var beyondLinux = []struct {
 	},
 }
 
-// printBeyondLinux says which heaps, in any variant, Linux does not have.
-func printBeyondLinux(w io.Writer, r *result.Result) {
+// resultTexts says in sentences what happened, and which heaps, in any variant, Linux
+// does not have.
+func resultTexts(r *result.Result) []string {
+	texts := []string{report.FirstFailure(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
 	for _, property := range beyondLinux {
 		var names []string
 		for _, v := range r.Variants {
@@ -297,13 +295,11 @@ func printBeyondLinux(w io.Writer, r *result.Result) {
 				}
 			}
 		}
-		if len(names) == 0 {
-			continue
-		}
-		for _, line := range wrap(property.label+": heap "+strings.Join(names, ", ")+" "+property.says, 80) {
-			fmt.Fprintln(w, line)
+		if len(names) > 0 {
+			texts = append(texts, property.label+": heap "+strings.Join(names, ", ")+" "+property.says)
 		}
 	}
+	return slices.DeleteFunc(texts, func(text string) bool { return text == "" })
 }
 
 // printOffline compares what each variant, which has one heap and one client,

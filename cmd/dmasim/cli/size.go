@@ -94,7 +94,7 @@ Exit status 1: no size up to --most is enough for some strategy.`,
 		Example: `  dmasim size --buffers '4x 1920x1080 NV12, 3x 3840x2160 P010, 16x 64KiB'
   dmasim size --heap carveout --buffers '8x 1280x720 NV12/venus, 40x 256KiB' \
     --allocator first-fit --allocator best-fit --allocator buddy
-  dmasim size cedar-256mib --field memory.0.size --rate 1% --runs 3`,
+  dmasim size window-mix --field devices.low.reach.0.size --rate 1% --runs 2`,
 		Args: cobra.MaximumNArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}

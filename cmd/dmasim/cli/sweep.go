@@ -4,9 +4,11 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"runtime"
 	"slices"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -27,6 +29,9 @@ type sweepOptions struct {
 	check   bool
 	retry   bool
 	metric  string
+	heatmap []string
+	front   []string
+	formats formats
 	partial bool
 	shard   string
 	shards  int
@@ -35,11 +40,16 @@ type sweepOptions struct {
 func newSweepCommand() *cobra.Command {
 	var o sweepOptions
 	cmd := &cobra.Command{
-		Use:   "sweep EXPERIMENT.yaml",
+		Use:   "sweep EXPERIMENT",
 		Short: "Run a scenario with many values of its fields",
 		Long: `Run an experiment: a scenario, of which some fields have many values. Values that
 are listed are all combined; ranges are sampled, at random or as a Latin hypercube.
-docs/sweeps.md describes the file.
+docs/sweeps.md describes the file. The argument is a file, the name of an embedded
+experiment (see dmasim sweep list), or the result of a sweep, which is run again.
+
+Some embedded experiments reproduce what is published or exactly known. Of these
+the table has theirs beside ours, with the half-width of its 95 % interval, by how
+many standard errors it is off, and a verdict; the exit status is 1 if one differs.
 
 Every simulation is a cell. What becomes of it is written at once to a directory
 beside the results, OUT.cells. However dmasim is ended, the same command goes on
@@ -51,8 +61,9 @@ The commands below spread the cells over machines that share a directory. Shard
 K/N is every Nth cell from cell K on; shards may run anywhere, in any order and
 more than once.`,
 		Example: `  dmasim sweep window.yaml
+  dmasim sweep reproduce/fifty-percent
   dmasim sweep plan window.yaml
-  dmasim sweep slurm window.yaml --shards 100 > window.sh
+  dmasim sweep slurm window.yaml --shards 20 > window.sh
   sbatch window.sh
   dmasim sweep merge window.yaml`,
 		Args: func(cmd *cobra.Command, args []string) error {
@@ -65,7 +76,7 @@ more than once.`,
 	}
 	o.addRunFlags(cmd.Flags())
 	o.addMergeFlags(cmd.Flags())
-	cmd.AddCommand(newSweepPlanCommand(), newSweepRunCommand(), newSweepMissingCommand(), newSweepMergeCommand(), newSweepSlurmCommand())
+	cmd.AddCommand(newSweepListCommand(), newSweepPlanCommand(), newSweepRunCommand(), newSweepMissingCommand(), newSweepMergeCommand(), newSweepSlurmCommand())
 	return cmd
 }
 
@@ -82,16 +93,28 @@ func (o *sweepOptions) addRunFlags(flags *pflag.FlagSet) {
 
 func (o *sweepOptions) addMergeFlags(flags *pflag.FlagSet) {
 	flags.BoolVar(&o.asJSON, "json", false, "print what was done as JSON")
-	flags.StringVar(&o.metric, "metric", "failed", "metric in the table that is printed")
+	flags.StringVar(&o.metric, "metric", "failed", "metric in the table that is printed, and in figures")
+	flags.StringSliceVar(&o.heatmap, "heatmap", nil, "two parameters, `X,Y`, to draw the metric over (default those that list numbers, if they are two)")
+	flags.StringSliceVar(&o.front, "frontier", []string{"failed", "waste"}, "two metrics, `A,B`, to draw against each other")
+	o.formats.addTo(flags)
 }
 
 // load reads the experiment, and where its results go if no flag says it.
 func (o *sweepOptions) load(file string) (*sweep.Experiment, error) {
-	e, err := sweep.Load(file)
-	if err == nil && o.out == "" {
+	e, err := sweep.Find(file)
+	if err != nil {
+		return nil, err
+	}
+	if o.out == "" {
 		o.out = filepath.Join("dmasim-out", e.Name+"-sweep")
 	}
-	return e, err
+	if len(o.front) == 1 || len(o.front) > 2 {
+		return nil, fmt.Errorf("--frontier %s: want two metrics, like failed,waste", strings.Join(o.front, ","))
+	}
+	if _, err := report.HeatmapAxes(e, o.heatmap); err != nil {
+		return nil, fmt.Errorf("--heatmap: %w", err)
+	}
+	return e, nil
 }
 
 // cells is where the outcomes of cells are gathered.
@@ -147,6 +170,47 @@ type sweepSummary struct {
 	Failed       int    `json:"failed"`
 	Missing      int    `json:"missing"`
 	Directory    string `json:"directory"`
+	// Checks are those of an experiment that says what should come of it.
+	Checks []checkSummary `json:"checks,omitempty"`
+}
+
+// checkSummary is what a program reads of one thing that is known from elsewhere.
+type checkSummary struct {
+	Source    string   `json:"source"`
+	Metric    string   `json:"metric"`
+	Above     string   `json:"above,omitempty"`
+	Point     string   `json:"point"`
+	Sign      string   `json:"expected_sign,omitempty"`
+	Expected  *float64 `json:"expected,omitempty"`
+	Error     float64  `json:"expected_half_width,omitempty"`
+	Tolerance float64  `json:"tolerance,omitempty"`
+	Runs      int      `json:"runs"`
+	Mean      *float64 `json:"mean"`
+	Low       *float64 `json:"low"`
+	High      *float64 `json:"high"`
+	Off       *float64 `json:"standard_errors_off"`
+	Agrees    bool     `json:"agrees"`
+}
+
+func newCheckSummaries(checks []sweep.Check) []checkSummary {
+	number := func(v float64) *float64 {
+		if math.IsNaN(v) || math.IsInf(v, 0) {
+			return nil
+		}
+		return &v
+	}
+	var list []checkSummary
+	for _, c := range checks {
+		s := checkSummary{
+			Source: c.Source, Metric: c.Metric, Above: c.Above, Point: c.Point, Sign: string(c.Sign), Error: c.Error, Tolerance: c.Tolerance,
+			Runs: c.Runs, Mean: number(c.Ours.Estimate), Low: number(c.Ours.Lo), High: number(c.Ours.Hi), Off: number(c.Off), Agrees: c.Agrees,
+		}
+		if c.Sign == "" {
+			s.Expected = number(c.Expected)
+		}
+		list = append(list, s)
+	}
+	return list
 }
 
 // merge writes the tables of all cells that there are. The answer is no if cells
@@ -169,34 +233,58 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	if err != nil {
 		return err
 	}
-	files := append(report.SweepFiles(r), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
-		_, err := w.Write(resolved)
+	figures, err := report.SweepFigures(r, report.SweepChoice{Metric: o.metric, Axes: o.heatmap, Frontier: [2]string(o.front)})
+	if err != nil {
 		return err
-	}}, result.File{Name: "experiment.yaml", Write: func(w io.Writer) error {
-		_, err := w.Write(e.Text)
-		return err
-	}})
+	}
+	checks := r.Checks()
+	tables := report.SweepFiles(r)
+	if len(checks) > 0 {
+		tables = append(tables, report.CheckData(checks).Files("expected")...)
+		figures = append(figures, report.CheckFigure(checks))
+	}
+	whole := func(name string, text []byte) result.File {
+		return result.File{Name: name, Write: func(w io.Writer) error {
+			_, err := w.Write(text)
+			return err
+		}}
+	}
+	files := append(append(tables, report.FigureFiles(figures, o.formats)...),
+		whole("scenario.yaml", resolved), whole(sweep.WrittenScenario, e.Scenario.Text), whole("experiment.yaml", e.Text))
 	manifest := result.NewManifest(e.Scenario.Name, e.Seed)
 	manifest.Content = "sweep"
+	manifest.Options = optionsOf(cmd.Flags(), "metric", "heatmap", "frontier")
 	if err := result.WriteFiles(cmd.Context(), o.out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
 		return interrupted(failedRun{err})
 	}
 	if o.asJSON {
-		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out})
+		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out, newCheckSummaries(checks)})
 	} else {
-		err = o.print(cmd.OutOrStdout(), r)
+		err = o.print(cmd, r, checks, len(figures) > 0)
 	}
-	if err == nil && r.Failed() > 0 {
+	disagrees := slices.ContainsFunc(checks, func(c sweep.Check) bool { return !c.Agrees })
+	if err == nil && (r.Failed() > 0 || disagrees) {
 		err = errNo
 	}
 	return err
 }
 
-func (o *sweepOptions) print(w io.Writer, r *sweep.Results) error {
-	if err := report.SweepTable(w, r, o.metric); err != nil {
+func (o *sweepOptions) print(cmd *cobra.Command, r *sweep.Results, checks []sweep.Check, drawn bool) error {
+	w, e := cmd.OutOrStdout(), r.Experiment
+	if len(checks) > 0 && !cmd.Flags().Changed("metric") {
+		if err := report.CheckTable(w, checks); err != nil {
+			return err
+		}
+		agree := 0
+		for _, c := range checks {
+			if c.Agrees {
+				agree++
+			}
+		}
+		fmt.Fprintf(w, "\n%d of %d agree\n", agree, len(checks))
+	} else if err := report.SweepTable(w, r, o.metric); err != nil {
 		return err
 	}
-	e := r.Experiment
 	fmt.Fprintf(w, "\n%s: %d cells, %d points in %d replications each\n", e.Name, e.Cells(), e.Points(), e.Replications)
 	if n := r.Missing(); n > 0 {
 		fmt.Fprintf(w, "missing: %d cells\n", n)
@@ -211,6 +299,9 @@ func (o *sweepOptions) print(w io.Writer, r *sweep.Results) error {
 			}
 		}
 	}
-	_, err := fmt.Fprintf(w, "tables:  %s{cells,runs,points}.{csv,parquet}\n", filepath.Clean(o.out)+string(filepath.Separator))
+	if drawn {
+		fmt.Fprintf(w, "pictures: %s\n", filepath.Join(o.out, "figures")+string(filepath.Separator))
+	}
+	_, err := fmt.Fprintf(w, "tables:   %s{cells,runs,points}.{csv,parquet}\n", filepath.Clean(o.out)+string(filepath.Separator))
 	return err
 }

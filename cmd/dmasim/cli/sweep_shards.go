@@ -87,12 +87,12 @@ func newSweepRunCommand() *cobra.Command {
 to OUT.cells, which all shards share; what is there already is not run again, so a
 shard that was killed, or is run twice, does no harm. With auto/N, K is what the
 scheduler says: SLURM_ARRAY_TASK_ID, JOB_COMPLETION_INDEX (Kubernetes),
-PBS_ARRAY_INDEX, PBS_ARRAYID, SGE_TASK_ID or LSB_JOBINDEX. The last two count from
-1; the others are taken from 0. N is to be the same for all, whatever part of them
-is submitted.
+PBS_ARRAY_INDEX, PBS_ARRAYID, AWS_BATCH_JOB_ARRAY_INDEX, BATCH_TASK_INDEX (Google
+Cloud), SGE_TASK_ID or LSB_JOBINDEX. The last two count from 1; the others are
+taken from 0. N is to be the same for all, whatever part of them is submitted.
 
 Exit status 1 says that cells failed. They are not run again without --retry.`,
-		Example: "  dmasim sweep run window.yaml --shard 3/100\n  dmasim sweep run window.yaml --shard auto/100",
+		Example: "  dmasim sweep run window.yaml --shard 3/20\n  dmasim sweep run window.yaml --shard auto/20",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			s, err := parseShard(o.shard, os.Getenv)
@@ -145,8 +145,10 @@ var arrayIndexes = []struct {
 	{"JOB_COMPLETION_INDEX", 0},
 	{"PBS_ARRAY_INDEX", 0},
 	{"PBS_ARRAYID", 0},
-	{"SGE_TASK_ID", 1}, // "undefined" of a job that is no array
-	{"LSB_JOBINDEX", 1},
+	{"AWS_BATCH_JOB_ARRAY_INDEX", 0},
+	{"BATCH_TASK_INDEX", 0},
+	{"SGE_TASK_ID", 1},  // "undefined" of a job that is no array
+	{"LSB_JOBINDEX", 1}, // 0 of a job that is no array
 }
 
 // parseShard reads K/N, or takes K from the environment for auto/N.
@@ -178,7 +180,7 @@ func newSweepMissingCommand() *cobra.Command {
 		Short: "List the shards of which cells are missing",
 		Long: `List the shards of which cells were not run, in the form that job arrays take, like
 0,4-7. Without any, nothing is printed and the exit status is 0, else 1.`,
-		Example: "  sbatch --array=$(dmasim sweep missing window.yaml --shards 100) window.sh",
+		Example: "  sbatch --array=$(dmasim sweep missing window.yaml --shards 20) window.sh",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := o.load(args[0])

@@ -20,7 +20,7 @@ of sbatch. Its comments say how to submit what is missing, and how to merge.
 
 A cluster takes 1000 jobs in an array unless its MaxArraySize is more; --jobs is how
 many simulations, and CPUs, a job has at a time.`,
-		Example: "  dmasim sweep slurm window.yaml --shards 100 > window.sh\n  sbatch window.sh",
+		Example: "  dmasim sweep slurm window.yaml --shards 20 > window.sh\n  sbatch window.sh",
 		Args:    cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			e, err := o.load(args[0])

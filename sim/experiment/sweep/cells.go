@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -16,6 +17,7 @@ import (
 // Experiment is an experiment that was read and found right.
 type Experiment struct {
 	Name         string
+	Description  string
 	Replications int // of every point
 	Seed         uint64
 	WarmUp       time.Duration
@@ -27,6 +29,7 @@ type Experiment struct {
 	sampled  int // points of the sample; 1 without one
 	points   int
 	digest   digest
+	expected []expectation
 }
 
 // Parameter is what a parameter of an experiment may be.
@@ -347,4 +350,27 @@ func (e *Experiment) tryLevel(d *strictyaml.Decoder, root, place *yaml.Node, str
 	}
 	d.FailNear(place, wrong.Err.Msg, wrong.Err.Suggestion, []string{wrong.Err.Suggestion})
 	return scenario.Variant{}, first
+}
+
+// Numeric reports whether all values are numbers, sizes or times.
+func (p *Parameter) Numeric() bool { return p.unit != noUnit }
+
+// Listed reports whether the values are those of a list, and not drawn.
+func (p *Parameter) Listed() bool { return !p.drawn }
+
+// Texts are the different values as they are written, those of a numeric parameter
+// from the lowest up.
+func (p *Parameter) Texts() []string {
+	var texts []string
+	for _, v := range p.values {
+		if !slices.Contains(texts, v.text) {
+			texts = append(texts, v.text)
+		}
+	}
+	if p.Numeric() {
+		slices.SortStableFunc(texts, func(a, b string) int {
+			return cmp.Compare(parseQuantity(a).value, parseQuantity(b).value)
+		})
+	}
+	return texts
 }

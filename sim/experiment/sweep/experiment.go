@@ -36,6 +36,8 @@ type File struct {
 	Parameters []ParameterFile `yaml:"parameters,omitempty"`
 	// Sample says how ranges and choices are drawn.
 	Sample *SampleFile `yaml:"sample,omitempty"`
+	// Expect is what should come of it.
+	Expect []ExpectFile `yaml:"expect,omitempty"`
 }
 
 // ParameterFile is a field of the scenario, or several that always get the same
@@ -125,17 +127,29 @@ func Load(path string) (*Experiment, error) {
 // Parse reads an experiment from data. file is its path: errors begin with it, and
 // its scenario is looked for from its folder.
 func Parse(file string, data []byte) (*Experiment, error) {
+	folder := filepath.Dir(file)
+	return parse(file, data, folder, func(name string) (*scenario.Scenario, error) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(folder, name)
+		}
+		return scenario.Load(name)
+	})
+}
+
+// parse reads an experiment whose folder has files. load reads a scenario there; its
+// error is fs.ErrNotExist if there is none of that name.
+func parse(file string, data []byte, folder string, load func(string) (*scenario.Scenario, error)) (*Experiment, error) {
 	written, root, err := decode(file, data)
 	if err != nil {
 		return nil, err
 	}
 	d := &strictyaml.Decoder{File: file}
-	sc, err := findScenario(d, root, filepath.Dir(file), written.Scenario)
+	sc, err := findScenario(d, root, written.Scenario, load)
 	if err != nil {
 		return nil, err
 	}
 	e := &Experiment{
-		Name: written.Name, Replications: written.Replications, Seed: sc.Variants[0].Spec.Seed, WarmUp: written.WarmUp,
+		Name: written.Name, Description: written.Description, Replications: written.Replications, Seed: sc.Variants[0].Spec.Seed, WarmUp: written.WarmUp,
 		Scenario: sc, Text: data,
 	}
 	if written.Seed != nil {
@@ -158,7 +172,10 @@ func Parse(file string, data []byte) (*Experiment, error) {
 	if err != nil {
 		return nil, err
 	}
-	e.digest, err = e.newDigest(filepath.Dir(file), files)
+	if e.expect(d, root, written.Expect); d.Mistakes() > 0 {
+		return nil, d.Err()
+	}
+	e.digest, err = e.newDigest(folder, files)
 	return e, err
 }
 
@@ -243,13 +260,9 @@ func (r *RangeFile) check(d *strictyaml.Decoder, n *yaml.Node) {
 }
 
 // findScenario reads what the key scenario names.
-func findScenario(d *strictyaml.Decoder, root *yaml.Node, folder, name string) (*scenario.Scenario, error) {
-	path := name
-	if !filepath.IsAbs(path) {
-		path = filepath.Join(folder, name)
-	}
-	if _, err := os.Stat(path); err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return scenario.Load(path)
+func findScenario(d *strictyaml.Decoder, root *yaml.Node, name string, load func(string) (*scenario.Scenario, error)) (*scenario.Scenario, error) {
+	if sc, err := load(name); !errors.Is(err, fs.ErrNotExist) {
+		return sc, err
 	}
 	if !slices.Contains(scenario.Names(), name) {
 		d.FailNear(strictyaml.At(root, "scenario"), "no scenario file or embedded scenario "+strictyaml.Quote(name), name, scenario.Names())

@@ -37,7 +37,8 @@ var (
 		regexp.MustCompile(`^(.*?):? ?failed to allocate (?:buffer|memory|frame ?buffer) (?:with|of) size (\d+)`),
 		regexp.MustCompile(`^(.*?):? ?dma[_ ]alloc(?:_coherent|_attrs|_contiguous)? of size (\d+) failed`),
 		regexp.MustCompile(`^(.*?):? ?dma_alloc_\w+\(size=(\d+)\) failed`),
-		regexp.MustCompile(`^(.*?):? ?swiotlb: coherent allocation failed(?: for device \S+)?,? size=(\d+)`),
+		regexp.MustCompile(`^swiotlb: coherent allocation failed for device (\S+) size=(\d+)`),
+		regexp.MustCompile(`^(.*?):? ?swiotlb: coherent allocation failed,? size=(\d+)`),
 		regexp.MustCompile(`^(.*?):? ?dma_alloc_\w+(?:\(\))? failed()`),
 		regexp.MustCompile(`^(.*?):? ?Failed to allocate (?:memory )?for tile binning()`),
 		regexp.MustCompile(`^(.*?):? ?vmalloc: allocation failure:? (\d+) bytes`),
@@ -193,7 +194,7 @@ func (s *scanner) driverSays(name string, bytes uint64, time string) {
 		for _, size := range []uint64{4 << 10, 16 << 10, 64 << 10} {
 			same = same || f.RequestedPages != nil && (bytes+size-1)/size == *f.RequestedPages
 		}
-		if slices.Contains([]string{CMA, SWIOTLB, DMAMask, DMAAlloc}, f.Kind) && same && (f.Device == "" || f.Device == name || bytes == 0) {
+		if slices.Contains([]string{CMA, SWIOTLB, DMAMask, DMAAlloc}, f.Kind) && same && (f.Device == "" || bytes == 0 || f.Device == name || strings.HasSuffix(f.Device, " "+name)) {
 			if f.Device == "" {
 				f.Device = name
 			}

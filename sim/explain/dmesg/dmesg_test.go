@@ -188,6 +188,10 @@ func TestFormats(t *testing.T) {
 			"[  675.8] udmabuf udmabuf@1: swiotlb buffer is full (sz: 134217728 bytes)\n[  675.9] udmabuf udmabuf@1: swiotlb: coherent allocation failed, size=134217728",
 			"swiotlb 32768/-/- bounce udmabuf udmabuf@1",
 		},
+		"coherent memory by bounce buffers, 4.9": {
+			"[  675.8] udmabuf udmabuf.0: swiotlb buffer is full (sz: 8388608 bytes)\n[  675.9] swiotlb: coherent allocation failed for device udmabuf.0 size=8388608",
+			"swiotlb 2048/-/- bounce udmabuf udmabuf.0",
+		},
 		"beyond the mask, 5.4": {
 			"[   97.2] vc4-drm gpu: overflow 0x00000001a7296000+708608 of DMA mask ffffffff bus limit ffffffff",
 			"dma-mask 173/-/- unreachable vc4-drm gpu",
@@ -284,6 +288,10 @@ func TestPageAllocations(t *testing.T) {
 				"Normal free:4800kB min:8192kB low:9216kB high:10240kB active_anon:400kB present:500000kB managed:480000kB kernel_stack:800kB\nlowmem_reserve[]: 0 0\n" +
 				"Normal: 1200*4kB (UR) 0*8kB 0*16kB = 4800kB\n123 total pagecache pages\n122880 pages of RAM\n1300 free pages\n2880 reserved pages\n",
 			"page-alloc 1/1200/1 exhausted sshd",
+		},
+		"what zones keep back was cut": {
+			"a.out: page allocation failure: order:2, mode:0xcc0(GFP_KERNEL)\nMem-Info:\n free:1000\nNode 0 Normal: 0*4kB 0*8kB 0*16kB 125*32kB (UM) = 4000kB",
+			"page-alloc 4/1000/8 unknown a.out",
 		},
 		"without an account": {
 			"dmwb_writeback_: page allocation failure. order:5, mode:0xd0", "page-alloc 32/-/- unknown dmwb_writeback_",

@@ -176,6 +176,8 @@ type ZoneReport struct {
 	UsableBlocks []uint64 `json:"usable_blocks,omitempty"`
 	// Passes says that the watermark let the request through.
 	Passes bool `json:"passes_watermark"`
+
+	keepsKnown bool // the log has the line with Min
 }
 
 // Killed is the process that the out-of-memory killer chose.

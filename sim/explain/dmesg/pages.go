@@ -62,8 +62,9 @@ func (f *Failure) judgePages(m *memInfo) {
 		largest = max(largest, largestBlock(z.UsableBlocks))
 		if z.Passes {
 			passes = true
-			found = found || f.order == 0 || largestBlock(z.UsableBlocks) >= needed
-			cut = cut || !info.hasLists
+			fits := f.order == 0 || largestBlock(z.UsableBlocks) >= needed
+			found = found || fits && z.keepsKnown
+			cut = cut || !info.hasLists || fits && !z.keepsKnown
 		}
 	}
 	if counted, ok := m.counters["free"]; ok {
@@ -114,6 +115,7 @@ func (f *Failure) zoneReport(info *zoneInfo, page uint64, zones []*zoneInfo) Zon
 		Node: info.node, Name: info.name, InReach: zoneOrder[info.name] <= highestZone(f.mode),
 		Free: kB("free"), Min: kB("min"), Managed: kB("managed"),
 	}
+	_, z.keepsKnown = info.figures["min"]
 	if len(info.figures) == 0 {
 		for _, b := range info.blocks {
 			z.Free += b.n * b.kB / page

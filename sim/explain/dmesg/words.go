@@ -305,15 +305,16 @@ func (f *Failure) describeMask() {
 		f.advise("check dma-ranges of the bus in the device tree, and the driver's dma_set_mask")
 		return
 	}
-	limit := a.Mask
-	if a.BusLimit != 0 && a.BusLimit < limit {
-		limit = a.BusLimit
+	limit, rules := a.Mask, fmt.Sprintf("DMA mask %s", a.Mask)
+	if a.BusLimit != 0 {
+		limit = min(limit, a.BusLimit)
+		rules += fmt.Sprintf(", bus limit %s", a.BusLimit)
 	}
 	size := ""
 	if a.Bytes > 0 {
 		size = " with " + a.Bytes.Short()
 	}
-	f.say("%s was given a buffer at %s%s; it emits addresses up to %s (DMA mask %s, bus limit %s).", f.who(), a.At, size, limit, a.Mask, a.BusLimit)
+	f.say("%s was given a buffer at %s%s; it emits addresses up to %s (%s).", f.who(), a.At, size, limit, rules)
 	f.say("The buffer is out of reach, and could not be bounced.")
 	f.advise("memory below %s: a heap or CMA area in the device's window, GFP_DMA32 or GFP_DMA in the driver", limit+1)
 	f.advise("a wider mask, if the hardware has the address lines; dma-ranges that describe the bus; an IOMMU")

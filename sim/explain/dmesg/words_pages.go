@@ -42,7 +42,11 @@ func (f *Failure) describeMemory(m *Memory) {
 		f.say("The log holds no account of memory (Mem-Info) for it.")
 		return
 	}
-	f.say("Free: %s of %s; %s of them in zones and of migrate types that the request may take.", f.size(*f.FreePages), f.bytes(m.Managed), f.bytes(m.FreeInReach))
+	of := ""
+	if m.Managed > 0 {
+		of = " of " + f.bytes(m.Managed)
+	}
+	f.say("Free: %s%s; %s of them in zones and of migrate types that the request may take.", f.size(*f.FreePages), of, f.bytes(m.FreeInReach))
 	for _, z := range m.Zones {
 		if !z.InReach {
 			f.say("Zone %s: %s free, out of reach of these flags.", z.Name, f.bytes(z.Free))
@@ -52,13 +56,17 @@ func (f *Failure) describeMemory(m *Memory) {
 		if z.Usable < z.Free {
 			aside = fmt.Sprintf(", %s of it set aside for others (CMA, urgent requests)", f.bytes(z.Free-z.Usable))
 		}
-		verdict := "below what it keeps"
-		if z.Passes {
-			verdict = "above what it keeps"
-		}
-		kept := f.bytes(z.Min)
-		if z.Reserve > 0 {
-			kept += " and " + f.bytes(z.Reserve) + " for requests that fit nowhere else"
+		verdict := ""
+		if z.keepsKnown {
+			verdict = ", below what it keeps"
+			if z.Passes {
+				verdict = ", above what it keeps"
+			}
+			verdict += " (" + f.bytes(z.Min)
+			if z.Reserve > 0 {
+				verdict += " and " + f.bytes(z.Reserve) + " for requests that fit nowhere else"
+			}
+			verdict += ")"
 		}
 		largest := ""
 		if n := largestBlock(z.UsableBlocks); n > 0 {
@@ -66,7 +74,7 @@ func (f *Failure) describeMemory(m *Memory) {
 		} else if len(z.UsableBlocks) > 0 {
 			largest = "; no usable block"
 		}
-		f.say("Zone %s: %s free%s, %s (%s)%s.", z.Name, f.bytes(z.Free), aside, verdict, kept, largest)
+		f.say("Zone %s: %s free%s%s%s.", z.Name, f.bytes(z.Free), aside, verdict, largest)
 	}
 }
 
@@ -86,6 +94,10 @@ func (f *Failure) causeOfPages(m *Memory) {
 		}
 		f.advise("smaller blocks (several pieces instead of one), a fallback to vmalloc, or an IOMMU, which makes pieces look contiguous")
 		f.advise("memory from a CMA area or a carveout; the allocation early, at boot; compaction (vm.compact_memory) and a higher vm.min_free_kbytes")
+	case Unknown:
+		if len(m.Zones) > 0 && largestBlock(allBlocks(m)) >= 1<<f.order {
+			f.say("There are blocks that large; what the zones keep back is not in the log.")
+		}
 	case cause(allocator.Policy):
 		f.say("When the account was printed, a block was there. The request did not wait for it: memory was freed in between, or it was one that must not sleep.")
 		if strings.Contains(f.flags, "ATOMIC") || strings.Contains(f.flags, "NOWAIT") || f.mode&gfpHigh != 0 {

@@ -4,8 +4,10 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
+	"strconv"
 	"syscall"
 	"unsafe"
 
@@ -75,40 +77,88 @@ type told struct {
 	control [64]byte
 }
 
+// A fork copies the thread that obeys, and /proc/PID/fd shows the main thread's files:
+// be that the same one.
+func init() {
+	if len(os.Args) == 2 && os.Args[1] == Role {
+		runtime.LockOSThread()
+	}
+}
+
 // obey does what the channel says until it is closed.
 func obey() error {
-	runtime.LockOSThread() // a fork copies this thread
+	runtime.LockOSThread()
 	p := &told{}
 	if err := p.prepare(); err != nil {
 		return err
 	}
-	// The runtime opens the files of its poller when it first needs one, at whatever
-	// descriptors are free: now, while those of programs are not.
-	r, w, err := os.Pipe()
-	if err != nil {
-		return err
-	}
-	if err := errors.Join(r.Close(), w.Close(), closeCopies()); err != nil {
+	if err := partFromRuntime(); err != nil {
 		return err
 	}
 	p.loop()
 	return nil
 }
 
-// closeCopies closes the copies of the channel that kept descriptors free.
-func closeCopies() error {
-	var channel, other unix.Stat_t
-	if err := unix.Fstat(ChannelFD, &channel); err != nil {
-		return err
+// partFromRuntime gives this thread descriptors of its own, without what the runtime
+// has opened, at whatever numbers were free: other threads keep that, and may open
+// more, and lose what this process was given. From here on this thread may only
+// do raw system calls: a poller that it made would not be there for the others.
+func partFromRuntime() error {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("unshare descriptors: %w", err)
 	}
-	for fd := FirstFD; fd < ChannelFD; fd++ {
-		if unix.Fstat(fd, &other) == nil && other.Dev == channel.Dev && other.Ino == channel.Ino {
-			if err := unix.Close(fd); err != nil {
-				return err
+	given, opened, err := descriptors()
+	if err != nil {
+		return fmt.Errorf("list descriptors: %w", err)
+	}
+	closed := make(chan error)
+	go func() { closed <- closeAll(given) }() // on another thread: this one is locked
+	return errors.Join(<-closed, closeAll(opened))
+}
+
+// descriptors returns what this process has open from FirstFD on: what it was given,
+// and what it has opened itself. An exec leaves none that is to be closed on exec, and
+// Go opens no others.
+func descriptors() (given, opened []int, err error) {
+	list, err := unix.Open("/proc/thread-self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
+	}
+	defer func() { err = errors.Join(err, unix.Close(list)) }()
+	buffer := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(list, buffer)
+		if err != nil || n == 0 {
+			return given, opened, err
+		}
+		_, _, names := unix.ParseDirent(buffer[:n], -1, nil)
+		for _, name := range names {
+			fd, err := strconv.Atoi(name)
+			if err != nil {
+				return nil, nil, err
+			}
+			if fd < FirstFD || fd == list {
+				continue
+			}
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case flags&unix.FD_CLOEXEC != 0:
+				opened = append(opened, fd)
+			default:
+				given = append(given, fd)
 			}
 		}
 	}
-	return nil
+}
+
+func closeAll(fds []int) error {
+	var failed error
+	for _, fd := range fds {
+		failed = errors.Join(failed, unix.Close(fd))
+	}
+	return failed
 }
 
 // prepare sets all pointers: where the stack must not grow there is no room for what
@@ -225,18 +275,6 @@ func (p *told) do() (uintptr, syscall.Errno) {
 		p.call(unix.SYS_CLOSE, channel, 0, 0, 0, 0, 0)
 		return pid, errno
 	case actExec:
-		// The runtime opens files while it starts, and keeps some. Programs' free
-		// descriptors are taken until then, by copies of the channel.
-		for {
-			fd, errno := p.call(unix.SYS_FCNTL, ChannelFD, unix.F_DUPFD, FirstFD, 0, 0, 0)
-			if errno != 0 {
-				return 0, errno
-			}
-			if fd > ChannelFD {
-				p.call(unix.SYS_CLOSE, fd, 0, 0, 0, 0, 0)
-				break
-			}
-		}
 		return p.call(unix.SYS_EXECVE, uintptr(unsafe.Pointer(p.executable)), uintptr(unsafe.Pointer(&p.arguments)), uintptr(unsafe.Pointer(&p.environ)), 0, 0, 0)
 	}
 	return 0, unix.ENOSYS
