@@ -53,6 +53,10 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	if w.Trace != nil {
 		return w.Trace.source()
 	}
+	if w.Adversary != nil {
+		client := &v.config.Clients[v.config.Inputs[workload].Clients[0]]
+		return workloads.NewAdversary(w.Adversary.config(&v.config.Heaps[client.Heap]))
+	}
 	if w.Generate != nil {
 		return w.Generate.Source(seed, w.Name), nil
 	}

@@ -284,7 +284,7 @@ func TestMistakes(t *testing.T) {
 		{"device twice", "[gpu, vpu]", "[gpu, gpu]", `33:39: device "gpu" is there twice`},
 		{"taken client name", "name: mail", "name: decode", `34:18: client name "decode" is taken`},
 		{"conflict", "    align: 64KiB", "    reach: [{lo: 0x80000000, size: 1MiB}]", `33:33: devices gpu and vpu cannot share a buffer: `},
-		{"no kind of work", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of churn, generate and trace`},
+		{"no kind of work", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of adversary, churn, generate and trace`},
 		{"no end", "duration: 10s\n", "", `22:7: has no end: give the scenario a duration or the churn a count (and 1 more)`},
 		{"no size", "      size: {fixed: 3MiB}\n", "", `23:7: client "decode" has no size, and neither has its churn`},
 		{"no lifetime", "      lifetime: {uniform: {min: 1s, max: 3s}}\n", "", `32:11: client "draw" has no lifetime, and neither has its churn (and 1 more)`},
