@@ -5,6 +5,7 @@ import (
 	"gonum.org/v1/plot/vg"
 	"gonum.org/v1/plot/vg/draw"
 
+	"dmasim/sim/result"
 	"dmasim/workloads/generator"
 )
 
@@ -33,6 +34,21 @@ func Demand(name string, d *generator.Demand) Figure {
 	return newFigure("demand", "What "+name+" asks for", body{
 		width: pageWidth, height: height, legend: key, data: demandData(d), draw: p.Draw,
 	})
+}
+
+// demandData has a row for each pool and slice of time.
+func demandData(d *generator.Demand) result.Table {
+	columns := []result.Column{numberColumn("time_s"), textColumn("pool"), countColumn("held_bytes")}
+	return result.Table{Columns: columns, Rows: func(yield func([]any) bool) {
+		for i, slice := range d.Slices {
+			at := d.Duration.Seconds() * float64(i) / float64(len(d.Slices))
+			for pool, bytes := range slice.Bytes {
+				if !yield([]any{at, d.Pools[pool].Name, bytes}) {
+					return
+				}
+			}
+		}
+	}}
 }
 
 // demand is the pools over time, stacked.
