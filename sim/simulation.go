@@ -42,6 +42,7 @@ type Simulation struct {
 	diagnosis ledger.Diagnosis // of what failed last
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
+	placed    uint64           // address of the last block that an input's operation allocated
 	halted    bool             // an observer has seen enough
 
 	// Without processes and transfers kernel is nil, and without page frames memory
@@ -246,7 +247,7 @@ func (s *Simulation) step() (done bool, err error) {
 			return false, err
 		}
 	}
-	in.last.Op, in.last.Cause = ops[len(ops)-1], cause
+	in.last.Op, in.last.Cause, in.last.Addr = ops[len(ops)-1], cause, s.placed
 	return false, in.pull(&in.last)
 }
 
@@ -403,6 +404,7 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 		return cause, s.broken
 	}
 	s.keep(slot)
+	s.placed = s.buffers[slot].Block.Addr
 	if named {
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {

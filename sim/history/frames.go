@@ -30,15 +30,13 @@ func newFrameSampler(cfg sim.Config, memory *physmem.Memory, duration time.Durat
 	for _, z := range cfg.Machine.Zones {
 		ram = ram.Union(z.Ranges)
 	}
-	f := &frameSampler{memory: memory, grid: max(duration/frameInstants, 1), next: math.MaxInt64}
+	f := &frameSampler{memory: memory, grid: max(duration/frameInstants, 1)}
+	f.next = f.grid
 	f.add(ram.Hull())
 	for _, area := range cfg.Machine.CMA {
 		f.add(area.Range)
 	}
 	f.sample(0)
-	if duration > 0 {
-		f.next = f.grid
-	}
 	return f
 }
 

@@ -11,7 +11,7 @@ import (
 type Record struct {
 	Buffers []Buffer // by their beginning, then by number
 	LeftOut LeftOut
-	Frames  []Frames // of all memory of the machine, then of each CMA area; none if there are no page frames
+	Frames  []Frames // of all memory of the machine, then of each CMA area; none if they were not sampled
 	End     time.Duration
 }
 

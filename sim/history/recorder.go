@@ -17,8 +17,8 @@ type Limits struct {
 	// Pieces is how many pieces of memory the record has at most; at least 1. While
 	// it records, a recorder has twice as many, and those of the buffers that are live.
 	Pieces int
-	// Duration is how long the simulation goes on, as far as that is known: what page
-	// frames hold is sampled up to then.
+	// Duration is how long the simulation goes on: what page frames hold is sampled up
+	// to then. 0: that is not known, and they are not sampled.
 	Duration time.Duration
 }
 
@@ -26,7 +26,7 @@ type Limits struct {
 type Recorder struct {
 	limits Limits
 	pages  []*heap.Pages
-	frames *frameSampler // nil: there are no page frames
+	frames *frameSampler // nil: page frames are not sampled
 	now    func() time.Duration
 
 	live   map[place]int32 // into slots
@@ -50,7 +50,7 @@ type place struct {
 func NewRecorder(cfg sim.Config, s *sim.Simulation, limits Limits) *Recorder {
 	limits.Pieces = max(limits.Pieces, 1)
 	r := &Recorder{limits: limits, pages: s.Pages(), now: s.Now, live: map[place]int32{}, least: -1}
-	if s.Memory() != nil {
+	if s.Memory() != nil && limits.Duration > 0 {
 		r.frames = newFrameSampler(cfg, s.Memory(), limits.Duration)
 	}
 	s.Observe(r)

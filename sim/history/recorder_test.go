@@ -95,7 +95,7 @@ func TestEveryBufferIsRecorded(t *testing.T) {
 func TestTheLightestAreLeftOut(t *testing.T) {
 	cfg := `
 name: churning
-duration: 3s
+duration: 1s
 memory: [{base: 0x10000000, size: 16MiB}]
 heaps: [{name: main, allocator: first-fit}]
 workloads:
@@ -104,7 +104,7 @@ workloads:
     churn: {every: {exponential: {mean: 1ms}}, size: {log_uniform: {min: 4KiB, max: 128KiB}}, lifetime: {exponential: {mean: 100ms}}}
 `
 	rapid.Check(t, func(r *rapid.T) {
-		limit := rapid.IntRange(1, 4000).Draw(r, "limit")
+		limit := rapid.IntRange(1, 1300).Draw(r, "limit")
 		got, all := record(t, build(t, "test.yaml", cfg), history.Limits{Pieces: limit})
 		if len(got.Buffers) > limit || uint64(len(all)) != uint64(len(got.Buffers))+got.LeftOut.Buffers {
 			r.Fatalf("%d kept, %d left out of %d; the limit is %d", len(got.Buffers), got.LeftOut.Buffers, len(all), limit)
@@ -126,6 +126,13 @@ workloads:
 			}
 		}
 	})
+}
+
+func TestFramesOfUnknownDuration(t *testing.T) {
+	got, _ := record(t, build(t, "cma-borrowed", ""), history.Limits{Pieces: 100})
+	if len(got.Frames) != 0 {
+		t.Errorf("%d tables of page frames", len(got.Frames))
+	}
 }
 
 func TestPagesHaveTheirPieces(t *testing.T) {

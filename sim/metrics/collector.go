@@ -341,6 +341,7 @@ func (c *Collector) Run() Run {
 		Memory:    c.memorySamples,
 	}
 	run.Summary.Spaces, run.Spaces = c.spaces.run()
+	run.Summary.Adversaries = c.adversaries()
 	for _, kind := range sim.IncidentKinds() {
 		if n := c.counts[kind]; n > 0 {
 			if run.Summary.Incidents == nil {

@@ -3,7 +3,6 @@ package trace
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -83,7 +82,7 @@ const (
 	maxPlacementUnit  = 1 << 32
 	maxPlacementSlots = 1 << 31
 	// placementBuffer bounds a line of a text trace, and is what a read asks for.
-	placementBuffer = 64 << 10
+	placementBuffer = maxLine
 )
 
 // PlacementReader reads a placement trace record by record. It checks that each
@@ -114,17 +113,14 @@ type PlacementReader struct {
 //   - text: lines "a SLOT SIZE ALIGN [LIMIT]" in bytes and "f SLOT"; blank lines
 //     and lines that begin with # are skipped, and every line is ended, so that
 //     a torn file is noticed;
-//   - either of them compressed with gzip.
+//   - either of them compressed with gzip or Zstandard.
 //
 // The error is a *PlacementError, or that of r.
 func NewPlacementReader(r io.Reader) (*PlacementReader, error) {
-	t := &PlacementReader{in: bufio.NewReaderSize(r, placementBuffer)}
-	if magic, _ := t.in.Peek(2); string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(t.in)
-		if err != nil {
-			return nil, t.fail(torn(err))
-		}
-		t.in = bufio.NewReaderSize(unzipped, placementBuffer)
+	t := &PlacementReader{}
+	var err error
+	if t.in, err = decompressed(r); err != nil {
+		return nil, t.fail(err)
 	}
 	magic, err := t.in.Peek(8)
 	if err != nil && err != io.EOF {
