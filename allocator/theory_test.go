@@ -9,6 +9,7 @@ import (
 	"dmasim/allocator"
 	"dmasim/internal/shareddata"
 	"dmasim/mem"
+	"dmasim/workloads"
 	"dmasim/workloads/trace"
 )
 
@@ -19,6 +20,7 @@ type player struct {
 	live      []allocator.Block
 	highWater uint64
 	failed    bool
+	refused   uint64 // the size that an adversary was refused
 }
 
 func newPlayer(t testing.TB, policy string, capacity uint64) *player {
@@ -77,40 +79,48 @@ func (s *player) liveBytes() (n uint64) {
 	return n
 }
 
-// robson plays the adversary of Robson, "An estimate of the store size
-// necessary for dynamic storage allocation" (Journal of the ACM 18(3), 1971),
-// which needs blocks of 1 to n bytes, powers of two, and never more than m live
-// bytes. It stops at the first failure and returns the size that failed.
-func (s *player) robson(m, n uint64, alloc func(size uint64) allocator.Block) (failed uint64) {
-	for range m {
-		alloc(1)
+// play lets an adversary ask for blocks until it ends or one is refused, and
+// returns the most bytes that were live at once.
+func (s *player) play(config workloads.AdversaryConfig, alloc func(size uint64) allocator.Block) (peak uint64, a *workloads.Adversary) {
+	s.t.Helper()
+	config.Unit, config.Every = 1, 1
+	a, err := workloads.NewAdversary(config)
+	if err != nil {
+		s.t.Fatal(err)
 	}
-	residue := uint64(0)
-	for step := uint64(2); step <= n; step *= 2 {
-		occupies := func(b allocator.Block, residue uint64) bool { return (residue-b.Addr)%step < b.Size }
-		spoilt := func(residue uint64) (n uint64) {
-			for _, b := range s.live {
-				if occupies(b, residue) {
-					n += step - b.Size
-				}
+	blocks := map[uint64]allocator.Block{}
+	var last *workloads.Outcome
+	for {
+		op, more := a.Next(last)
+		if !more {
+			return peak, a
+		}
+		last = &workloads.Outcome{Op: op}
+		if op.Kind == workloads.Free {
+			b, ok := blocks[op.Buffer]
+			if !ok {
+				s.t.Fatalf("%s frees block %d, which is not live", config.Kind, op.Buffer)
 			}
-			return n
+			delete(blocks, op.Buffer)
+			s.free(b)
+			continue
 		}
-		if spoilt(residue+step/2) > spoilt(residue) {
-			residue += step / 2
+		b := alloc(op.Size)
+		if s.failed {
+			s.refused = op.Size
+			last.Cause = allocator.Exhausted
+			continue
 		}
-		for _, b := range slices.Clone(s.live) {
-			if !occupies(b, residue) {
-				s.free(b)
-			}
-		}
-		for range (m - s.liveBytes()) / step {
-			if alloc(step); s.failed {
-				return step
-			}
-		}
+		blocks[op.Buffer], last.Addr = b, b.Addr
+		peak = max(peak, s.liveBytes())
 	}
-	return 0
+}
+
+// robson plays Robson's adversary, and returns the size that was refused, if any.
+func (s *player) robson(m, n uint64, alloc func(size uint64) allocator.Block) (refused uint64) {
+	s.t.Helper()
+	s.play(workloads.AdversaryConfig{Kind: workloads.Robson, Live: m, Largest: n}, alloc)
+	return s.refused
 }
 
 // robsonBound is what every allocator that does not move blocks needs against
@@ -171,11 +181,7 @@ func TestCombs(t *testing.T) {
 		{"best-fit", 256, 8, 217, 224},
 	} {
 		s := newPlayer(t, test.policy, test.capacity)
-		for range test.capacity / test.m {
-			a := s.allocSize(test.m - 1)
-			s.allocSize(1)
-			s.free(a)
-		}
+		s.play(workloads.AdversaryConfig{Kind: workloads.NextFitKiller, Largest: test.m, Rounds: test.capacity / test.m}, s.allocSize)
 		var largest, end uint64
 		slices.SortFunc(s.live, func(a, b allocator.Block) int { return int(a.Addr) - int(b.Addr) })
 		for _, b := range append(slices.Clone(s.live), allocator.Block{Addr: test.capacity}) {
@@ -191,50 +197,10 @@ func TestCombs(t *testing.T) {
 	}
 }
 
-// bestFitKiller plays the adversary of Robson, "Worst case fragmentation of
-// first fit and best fit storage allocation strategies" (Computer Journal
-// 20(3), 1977), section on best fit, with blocks of up to m bytes. Each round
-// adds a hole of m-3 bytes that no later request fits, with a byte behind it.
-func (s *player) bestFitKiller(m uint64, rounds int) (peak uint64) {
-	alloc := func(size uint64) allocator.Block {
-		b := s.allocSize(size)
-		peak = max(peak, s.liveBytes())
-		return b
-	}
-	front := alloc(m - 2)
-	var ones []allocator.Block
-	for range rounds {
-		x, y := alloc(m-2), alloc(m-2)
-		blocked := append([]allocator.Block{front}, ones...) // what to free to widen the hole before the last one
-		s.free(blocked[len(blocked)-1])
-		s.free(x)
-		big, middle := alloc(m), alloc(m-5)
-		next := []allocator.Block{alloc(1)}
-		s.free(big)
-		for _, before := range slices.Backward(blocked[:len(blocked)-1]) {
-			filler, rest := alloc(m-2), alloc(2)
-			s.free(before)
-			s.free(filler)
-			big, moved := alloc(m), alloc(m-5)
-			next = append(next, alloc(1))
-			s.free(big)
-			s.free(rest)
-			s.free(middle)
-			middle = moved
-		}
-		s.free(middle)
-		front = alloc(m - 2)
-		s.free(y)
-		slices.Reverse(next)
-		ones = next
-	}
-	return peak
-}
-
 func TestBestFitKiller(t *testing.T) {
 	for _, c := range []struct {
 		m               uint64
-		rounds          int
+		rounds          uint64
 		peak, highWater uint64
 	}{
 		{6, 5, 22, 28}, {6, 20, 37, 88}, {6, 60, 77, 248},
@@ -243,11 +209,13 @@ func TestBestFitKiller(t *testing.T) {
 		{16, 5, 72, 98}, {16, 20, 87, 308}, {16, 60, 127, 868},
 	} {
 		s := newPlayer(t, "best-fit", 1<<20)
-		if peak := s.bestFitKiller(c.m, c.rounds); peak != c.peak || s.highWater != c.highWater {
+		config := workloads.AdversaryConfig{Kind: workloads.BestFitKiller, Largest: c.m, Rounds: c.rounds}
+		peak, a := s.play(config, s.allocSize)
+		if peak != c.peak || s.highWater != c.highWater || a.Bound() != c.highWater || a.Reached() != c.highWater {
 			t.Errorf("m %d, %d rounds: %d live bytes needed %d, want %d and %d", c.m, c.rounds, peak, s.highWater, c.peak, c.highWater)
 		}
 		immune := newPlayer(t, "first-fit", 1<<20)
-		if immune.bestFitKiller(c.m, c.rounds); immune.highWater >= 2*c.peak {
+		if immune.play(config, immune.allocSize); immune.highWater >= 2*c.peak {
 			t.Errorf("m %d, %d rounds: first fit needed %d", c.m, c.rounds, immune.highWater)
 		}
 	}

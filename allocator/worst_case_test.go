@@ -6,6 +6,7 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/mem"
+	"dmasim/workloads"
 )
 
 // TestRobsonNaturallyAligned plays Robson's adversary against first fit that
@@ -21,6 +22,33 @@ func TestRobsonNaturallyAligned(t *testing.T) {
 		})
 		if s.highWater != c.highWater {
 			t.Errorf("%d live bytes, blocks up to %d: needs %d, want %d", c.m, c.n, s.highWater, c.highWater)
+		}
+	}
+}
+
+// TestBuddyKiller plays against strategies that align powers of two to their size,
+// which need what it says, and fail where one largest block is missing.
+func TestBuddyKiller(t *testing.T) {
+	for _, c := range []struct{ m, n, need uint64 }{
+		{16, 2, 24}, {16, 4, 32}, {16, 16, 40}, {64, 16, 192}, {64, 64, 224}, {256, 64, 1024}, {256, 256, 1152}, {1024, 64, 4096},
+	} {
+		config := workloads.AdversaryConfig{Kind: workloads.BuddyKiller, Live: c.m, Largest: c.n}
+		s := newPlayer(t, "first-fit", 4*c.need)
+		_, a := s.play(config, func(size uint64) allocator.Block {
+			return s.alloc(allocator.Request{Size: size, Align: size})
+		})
+		if s.highWater != c.need || a.Bound() != c.need {
+			t.Errorf("aligned, %+v: needs %d of %d, want %d", config, s.highWater, a.Bound(), c.need)
+		}
+		for _, name := range []string{"buddy"} {
+			s := newPlayer(t, name, 8*c.need)
+			if s.play(config, s.allocSize); s.failed || s.highWater < c.need {
+				t.Errorf("%s, %+v: needs %d, want at least %d", name, config, s.highWater, c.need)
+			}
+			s = newPlayer(t, name, c.need-c.n)
+			if s.play(config, s.allocSize); !s.failed {
+				t.Errorf("%s, %+v: served in %d", name, config, c.need-c.n)
+			}
 		}
 	}
 }

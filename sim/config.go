@@ -86,6 +86,8 @@ type Heap struct {
 	Mode        uint16
 }
 
+func (h *Heap) limits() bool { return h.Limit|h.LimitPerClient != 0 }
+
 // Client is one kind of user: who shares the buffer, from which heap it comes.
 type Client struct {
 	Name      string

@@ -56,11 +56,14 @@ var (
 // next makes the simulation's event the one after the last, of this kind and with
 // nothing else set. Whoever has filled it in emits it.
 func (s *Simulation) next(kind Kind, client, heap int) *Event {
-	e := &s.event // field by field: a whole Event that is copied waits for its parts
+	e := &s.event      // field by field: a whole Event that is copied waits for its parts
+	if e.Kind > Free { // what events of allocations and frees never have
+		e.Device, e.Since, e.Pinned, e.Incident = 0, 0, 0, nil
+	}
 	e.Number++
 	e.At, e.Kind, e.Client, e.Heap = s.now, kind, client, heap
-	e.Size, e.Device, e.Since, e.Pinned, e.Align, e.Limit = 0, 0, 0, 0, 0, 0
-	e.Buffer, e.Diagnosis, e.Incident = &noBuffer, &served, nil
+	e.Size, e.Align, e.Limit = 0, 0, 0
+	e.Buffer, e.Diagnosis = &noBuffer, &served
 	return e
 }
 

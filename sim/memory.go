@@ -112,7 +112,7 @@ func (s *Simulation) placePages(h *heap.Pages, client int, owner physmem.Owner, 
 	}
 	if failure.Cause == allocator.None && err == nil {
 		slot = take(&s.buffers, &s.freeSlots)
-		s.buffers[slot] = live{Buffer: buffer, heap: from, input: -1}
+		s.buffers[slot] = live{Buffer: buffer, heap: from, number: s.event.Number + 1}
 		return slot, &served
 	}
 	d = s.failed(from, size, failure.Cause)
@@ -144,6 +144,7 @@ func (s *Simulation) placeShared(h *heap.Pages, from int32, r *heap.Request) (sl
 		s.broken = err
 	}
 	s.putOff(from)
+	s.buffers[slot].number = 0
 	s.freeSlots = append(s.freeSlots, slot)
 	return slot, d
 }
@@ -332,16 +333,18 @@ func (s *Simulation) frameOwner(pfn uint64) (physmem.Kind, string) {
 
 // limited says whether a limit forbids a client so many bytes more of a heap.
 func (s *Simulation) limited(client int, from int32, size uint64) bool {
+	return s.cfg.Heaps[from].limits() && s.over(client, from, size)
+}
+
+// over is limited for a heap that has limits.
+func (s *Simulation) over(client int, from int32, size uint64) bool {
 	h := &s.cfg.Heaps[from]
-	if h.Limit == 0 && h.LimitPerClient == 0 {
-		return false
-	}
 	var all, own ledger.Usage
 	if p := s.paged(from); p != nil {
 		all, own = p.Usage(), p.ClientUsage(client)
 	} else {
 		l := s.heaps[from].Ledger
-		all, own = ledger.Usage{Reserved: l.Reserved()}, l.Owner(client)
+		all, own = l.Usage(), l.Owner(client)
 	}
 	over := func(limit, held uint64) bool { return limit > 0 && (held > limit || size > limit-held) }
 	return over(h.Limit, all.Reserved) || over(h.LimitPerClient, own.Reserved)

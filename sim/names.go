@@ -43,3 +43,15 @@ func (n *names) set(name uint64, value uint32) {
 	}
 	n.dense[name] = value
 }
+
+// take returns what a name stands for, which is nothing from then on.
+func (n *names) take(name uint64) uint32 {
+	if name < uint64(len(n.dense)) {
+		value := n.dense[name]
+		n.dense[name] = unknownName
+		return value
+	}
+	value := n.sparse[name]
+	delete(n.sparse, name)
+	return value
+}

@@ -320,7 +320,7 @@ func (s *Simulation) openHeap(p *process, step *program.Step) bool {
 
 // refuse emits an allocation that failed before the heap was asked.
 func (s *Simulation) refuse(p *process, heap int32, size uint64, cause allocator.Cause) {
-	s.announceAlloc(p.client, heap, asked{size: size}, &noBuffer, s.failed(heap, size, cause))
+	s.announceAlloc(heap, s.request(p.client, size), &noBuffer, s.failed(heap, size, cause))
 }
 
 // allocFor allocates a buffer (dma_heap_ioctl_allocate): the heap comes first,
@@ -344,7 +344,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 	slot, diagnosis := s.placeFor(p, heap, step.Size)
 	p = &s.processes[index]
 	if diagnosis.Cause != allocator.None {
-		s.announceAlloc(p.client, heap, asked{size: step.Size}, &noBuffer, diagnosis)
+		s.announceAlloc(heap, s.request(p.client, step.Size), &noBuffer, diagnosis)
 		return false
 	}
 	s.keep(slot)
@@ -357,7 +357,7 @@ func (s *Simulation) allocFor(index int32, step *program.Step) bool {
 		return false
 	}
 	s.share(slot, id)
-	s.announceAlloc(p.client, heap, asked{size: step.Size}, &s.buffers[slot].Buffer, diagnosis)
+	s.announceAlloc(heap, s.request(p.client, step.Size), &s.buffers[slot].Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}

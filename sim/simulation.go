@@ -42,6 +42,7 @@ type Simulation struct {
 	diagnosis ledger.Diagnosis // of what failed last
 	report    IncidentReport   // of the last incident
 	broken    error            // the first invariant that an event broke
+	placed    uint64           // address of the last block that an input's operation allocated
 	halted    bool             // an observer has seen enough
 
 	// Without processes and transfers kernel is nil, and without page frames memory
@@ -56,10 +57,9 @@ type Simulation struct {
 // live is a buffer in a slot.
 type live struct {
 	heap.Buffer
-	heap   int32
-	input  int32  // whose source knows it by its name; -1: none does, it ends by itself
-	name   uint64 // there
 	number uint64 // of the event that allocated it; 0: the slot is free
+	heap   int32
+	_      [3]uint32 // a line of the cache for each
 }
 
 // use is what processes and devices have of the buffer in a slot.
@@ -75,7 +75,6 @@ type use struct {
 // input is a source with the operations that come next.
 type input struct {
 	Input
-	index   int32
 	names   names
 	batches workloads.BatchSource // nil: the source looks at outcomes
 	batch   []workloads.Op        // room for what is asked of the source at once
@@ -109,7 +108,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.requests = append(s.requests, heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement})
 	}
 	for _, in := range cfg.Inputs {
-		made := &input{Input: in, index: int32(len(s.inputs)), batch: make([]workloads.Op, 1)}
+		made := &input{Input: in, batch: make([]workloads.Op, 1)}
 		if batches, ok := in.Source.(workloads.BatchSource); ok {
 			made.batches, made.batch = batches, make([]workloads.Op, batchSize)
 		}
@@ -182,7 +181,7 @@ func (s *Simulation) Run(ctx context.Context) error {
 			break
 		}
 	}
-	if s.cfg.Duration > 0 {
+	if s.cfg.Duration > s.now {
 		s.advance(s.cfg.Duration)
 	}
 	if s.halted {
@@ -211,7 +210,9 @@ func (s *Simulation) step() (done bool, err error) {
 			return true, nil
 		}
 		d := s.due.pop()
-		s.advance(d.at)
+		if d.at > s.now {
+			s.advance(d.at)
+		}
 		if s.halted {
 			return true, nil
 		}
@@ -222,25 +223,38 @@ func (s *Simulation) step() (done bool, err error) {
 	}
 	until = min(until, end)
 	var cause allocator.Cause
-	for i := range in.ahead {
-		op := &in.ahead[i]
-		if i > 0 && (op.At >= until || s.stopped || s.halted || len(s.due) > 0 && s.due[0].at <= op.At) {
-			in.ahead = in.ahead[i:]
+	ops := in.ahead
+	for i := range ops {
+		op := &ops[i]
+		if i > 0 && (op.At >= until || s.interrupted(op.At)) {
+			in.ahead = ops[i:]
 			return false, nil
 		}
-		if op.At < s.now {
+		if op.At > s.now {
+			s.advance(op.At)
+		} else if op.At < s.now {
 			return false, in.misuse(op, ErrOrder)
 		}
-		s.advance(op.At)
 		if s.halted {
 			return true, nil
 		}
-		if cause, err = s.do(in, op); err != nil {
+		if op.Kind == workloads.Alloc {
+			cause, err = s.alloc(in, op)
+		} else {
+			cause, err = allocator.None, s.drop(in, op)
+		}
+		if err != nil {
 			return false, err
 		}
 	}
-	in.last.Op, in.last.Cause = in.ahead[len(in.ahead)-1], cause
+	in.last.Op, in.last.Cause, in.last.Addr = ops[len(ops)-1], cause, s.placed
 	return false, in.pull(&in.last)
+}
+
+// interrupted reports whether an operation of that time has to wait, because the one
+// before it stopped the simulation or something else is due.
+func (s *Simulation) interrupted(at time.Duration) bool {
+	return len(s.due) > 0 && s.due[0].at <= at || s.stopped || s.halted
 }
 
 // earliest returns the input whose operation comes next, nil if all have ended, and
@@ -291,17 +305,22 @@ func (in *input) misuse(op *workloads.Op, err error) error {
 	return fmt.Errorf("workload %s: %s buffer %d at %v: %w", in.Name, what, op.Buffer, op.At, err)
 }
 
+// advance makes it later.
 func (s *Simulation) advance(to time.Duration) {
-	if to <= s.now {
-		return
+	if to >= s.quiet || s.kernel != nil {
+		s.pass(to)
 	}
+	s.now = to
+}
+
+// pass tells those that want to know that time passes.
+func (s *Simulation) pass(to time.Duration) {
 	if to >= s.quiet {
 		for _, o := range s.observers {
 			o.Advance(to)
 		}
 		s.askSamplers()
 	}
-	s.now = to
 	if s.kernel != nil {
 		s.kernel.Now = to
 	}
@@ -321,19 +340,15 @@ func (s *Simulation) askSamplers() {
 // Now returns the time.
 func (s *Simulation) Now() time.Duration { return s.now }
 
-// do executes an operation of an input.
-func (s *Simulation) do(in *input, op *workloads.Op) (allocator.Cause, error) {
-	if op.Kind == workloads.Alloc {
-		return s.alloc(in, op)
-	}
-	switch entry := in.names.get(op.Buffer); entry {
+// drop executes a free of an input.
+func (s *Simulation) drop(in *input, op *workloads.Op) error {
+	switch entry := in.names.take(op.Buffer); entry {
 	case unknownName:
-		return allocator.None, in.misuse(op, ErrUnknownName)
+		return in.misuse(op, ErrUnknownName)
 	case failedName:
-		in.names.set(op.Buffer, unknownName)
-		return allocator.None, nil
+		return nil
 	default:
-		return allocator.None, s.depart(entry - firstSlot)
+		return s.depart(entry - firstSlot)
 	}
 }
 
@@ -377,25 +392,25 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	}
 	number := in.Clients[op.Client]
 	client := &s.cfg.Clients[number]
+	from := int32(client.Heap)
 	request := s.request(number, op.Size)
 	request.Align, request.Limit = op.Align, op.Limit
-	slot, diagnosis := s.place(int32(client.Heap), request)
+	slot, diagnosis := s.place(from, request)
 	if cause := diagnosis.Cause; cause != allocator.None {
 		if named {
 			in.names.set(op.Buffer, failedName)
 		}
-		s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &noBuffer, diagnosis)
+		s.announceAlloc(from, request, &noBuffer, diagnosis)
 		return cause, s.broken
 	}
 	s.keep(slot)
-	b := &s.buffers[slot]
+	s.placed = s.buffers[slot].Block.Addr
 	if named {
-		b.input, b.name = in.index, op.Buffer
 		in.names.set(op.Buffer, slot+firstSlot)
 	} else {
 		s.schedule(s.now+min(op.Lifetime, math.MaxInt64-s.now), departure, slot, 0)
 	}
-	s.announceAlloc(number, int32(client.Heap), asked{op.Size, op.Align, op.Limit}, &b.Buffer, diagnosis)
+	s.announceAlloc(from, request, &s.buffers[slot].Buffer, diagnosis)
 	if len(s.orphans) > 0 {
 		s.overrun(slot)
 	}
@@ -405,14 +420,10 @@ func (s *Simulation) alloc(in *input, op *workloads.Op) (allocator.Cause, error)
 	return allocator.None, s.broken
 }
 
-// depart ends a source's use of a buffer.
+// depart ends a source's use of a buffer. Transfers may keep it.
 func (s *Simulation) depart(slot uint32) error {
 	if s.kernel == nil || !s.uses[slot].shared {
 		return s.free(slot)
-	}
-	if b := &s.buffers[slot]; b.input >= 0 { // transfers may keep it, its name is free
-		s.inputs[b.input].names.set(b.name, unknownName)
-		b.input = -1
 	}
 	s.closeShare(slot)
 	return s.reap()
@@ -425,8 +436,8 @@ func (s *Simulation) request(client int, payload uint64) *heap.Request {
 	return r
 }
 
-// place asks a heap for a buffer, which it puts into a slot. Heaps that take pages
-// know a size alone.
+// place asks a heap for a buffer, which it puts into a slot; its number is that of the
+// next event. Heaps that take pages know a size alone.
 func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.Diagnosis) {
 	if s.limited(r.Owner, from, r.Payload) {
 		return 0, s.failed(from, r.Payload, allocator.Limit)
@@ -437,35 +448,36 @@ func (s *Simulation) place(from int32, r *heap.Request) (slot uint32, d *ledger.
 	slot = take(&s.buffers, &s.freeSlots)
 	b := &s.buffers[slot]
 	d = s.heaps[from].Alloc(r, &b.Buffer)
-	b.heap, b.input = from, -1
 	if d.Cause != allocator.None {
 		s.freeSlots = append(s.freeSlots, slot)
+		return 0, d
 	}
+	b.heap, b.number = from, s.event.Number+1
 	return slot, d
 }
 
-// keep takes note of the new buffer in a slot. Its number is that of the next
-// event.
+// keep takes note of the new buffer in a slot.
 func (s *Simulation) keep(slot uint32) {
-	b := &s.buffers[slot]
-	b.number = s.event.Number + 1
 	if s.kernel != nil {
-		if int(slot) >= len(s.uses) {
-			s.uses = append(s.uses, use{})
-		}
-		s.uses[slot] = use{}
-		if s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
-			s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
-		}
+		s.keepUse(slot)
 	}
 }
 
-// asked is what a request for a buffer says of it; see heap.Request.
-type asked struct{ size, align, limit uint64 }
+// keepUse prepares what processes and devices may have of a new buffer.
+func (s *Simulation) keepUse(slot uint32) {
+	if int(slot) >= len(s.uses) {
+		s.uses = append(s.uses, use{})
+	}
+	s.uses[slot] = use{}
+	if b := &s.buffers[slot]; s.places != nil && s.paged(b.heap) == nil { // page frames know who is there
+		s.places.add(mem.Range{Lo: b.Block.Addr, Hi: b.Block.Addr + b.Block.Size}, slot)
+	}
+}
 
-func (s *Simulation) announceAlloc(client int, from int32, a asked, b *heap.Buffer, d *ledger.Diagnosis) {
-	e := s.next(Alloc, client, int(from))
-	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = a.size, a.align, a.limit, b, d
+// announceAlloc emits what became of a request.
+func (s *Simulation) announceAlloc(from int32, r *heap.Request, b *heap.Buffer, d *ledger.Diagnosis) {
+	e := s.next(Alloc, r.Owner, int(from))
+	e.Size, e.Align, e.Limit, e.Buffer, e.Diagnosis = r.Payload, r.Align, r.Limit, b, d
 	s.emit()
 }
 
@@ -474,9 +486,6 @@ func (s *Simulation) free(slot uint32) error {
 	b := &s.buffers[slot]
 	if s.kernel != nil && s.uses[slot].transfers > 0 {
 		s.orphaned(slot)
-	}
-	if b.input >= 0 {
-		s.inputs[b.input].names.set(b.name, unknownName)
 	}
 	if err := s.giveBack(slot); err != nil {
 		return err
@@ -508,8 +517,8 @@ func (s *Simulation) emit() {
 	if s.halted {
 		return
 	}
-	for _, o := range s.observers {
-		o.Event(&s.event)
+	for i := 0; i < len(s.observers); i++ {
+		s.observers[i].Event(&s.event)
 	}
 	if s.cfg.Check && s.broken == nil {
 		if err := s.check(); err != nil {

@@ -38,6 +38,17 @@ type Op struct {
 type Outcome struct {
 	Op    Op
 	Cause allocator.Cause // None: served
+	// Addr, of an Alloc that a carveout served in a simulation, is where the block
+	// begins; of anything else it means nothing.
+	Addr uint64
+}
+
+// Reactive is a source that may look at outcomes, so that its work depends on the
+// allocator.
+type Reactive interface {
+	Source
+	// ClosedLoop reports whether it does.
+	ClosedLoop() bool
 }
 
 // Source produces operations.

@@ -1,6 +1,7 @@
 package ledger
 
 import (
+	"cmp"
 	"slices"
 
 	"dmasim/allocator/holes"
@@ -113,32 +114,49 @@ func (l *Ledger) rebuild() {
 	l.broken = free+l.total.Reserved != l.capacity
 }
 
-// findGaps finds what lies between the live blocks. Whether there is a gap before a
-// block is as good as random, so that a branch on it would be guessed wrong: it is
-// written in any case, and kept if it is one.
+// findGaps finds what lies between the live blocks.
 func (l *Ledger) findGaps() {
 	order := l.Live()
 	gaps := slices.Grow(l.gaps[:0], len(order)+len(l.arena))
 	gaps = gaps[:cap(gaps)]
-	at, i, found := uint64(0), 0, 0
+	at, found := uint64(0), 0
 	for _, r := range l.arena {
-		at = max(at, r.Lo)
-		for i < len(order) && order[i].Lo < r.Hi {
-			lo, hi := order[i].Lo, order[i].Hi
-			i++
-			if lo == hi {
-				continue
-			}
-			gaps[found] = mem.Range{Lo: at, Hi: lo}
-			if lo > at {
-				found++
-			}
-			at = max(at, hi)
-		}
+		inside := startsBelow(order, r.Hi)
+		n, end := gapsBefore(order[:inside], max(at, r.Lo), gaps[found:])
+		order, at, found = order[inside:], end, found+n
 		if at < r.Hi {
 			gaps[found] = mem.Range{Lo: at, Hi: r.Hi}
 			found++
 		}
 	}
 	l.gaps = gaps[:found]
+}
+
+// startsBelow returns how many of the blocks, which are in order, start below an
+// address.
+func startsBelow(order []Entry, addr uint64) int {
+	n, _ := slices.BinarySearchFunc(order, addr, func(e Entry, addr uint64) int { return cmp.Compare(e.Lo, addr) })
+	return n
+}
+
+// gapsBefore writes to gaps what lies before each of the blocks, from an address on.
+// It returns how many there are, and where the last block ends. Whether there is one
+// is as good as random, so that a branch on it would be guessed wrong: it is written
+// in any case, and kept if it is one.
+//
+//go:noinline
+func gapsBefore(blocks []Entry, at uint64, gaps []mem.Range) (found int, end uint64) {
+	for i := range blocks {
+		lo, hi := blocks[i].Lo, blocks[i].Hi
+		if lo == hi {
+			continue
+		}
+		gap := &gaps[found]
+		gap.Lo, gap.Hi = at, lo
+		if lo > at {
+			found++
+		}
+		at = max(at, hi)
+	}
+	return found, at
 }

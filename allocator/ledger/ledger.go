@@ -3,6 +3,7 @@ package ledger
 import (
 	"fmt"
 	"math"
+	"slices"
 
 	"dmasim/allocator"
 	"dmasim/allocator/holes"
@@ -36,10 +37,10 @@ type Ledger struct {
 	broken bool        // live blocks overlap or leave the arena
 	gaps   []mem.Range // reused by findGaps
 
-	order []Entry // live blocks by address, and some that were freed since: see ordered
-	fresh []Entry // the other live blocks, in no order
+	order  []Entry  // live blocks by address, and some that were freed since: see ordered
+	recent []Handle // of all other live blocks, and of some that were freed
 
-	sorted, merged []Entry // reused by Live
+	fresh, sorted, merged []Entry // reused by Live
 }
 
 // Handle names a live block. Handles are small numbers, below the largest
@@ -57,17 +58,17 @@ type Usage struct {
 type block struct {
 	lo, size, requested uint64
 	owner               int32
-	fresh               uint32 // where it is in Ledger.fresh, if it is not ordered
 }
 
 // state says where a block is known.
 type state uint8
 
 const (
-	live    state = 1 << iota // it was not freed
+	ordered state = 1 << iota // it is in Ledger.order; all others there were freed
+	live                      // it was not freed
 	indexed                   // the hole index does not hold its bytes
 	noted                     // its handle is in Ledger.placed
-	ordered                   // it is in Ledger.order; all others there were freed
+	late                      // its handle is in Ledger.recent
 )
 
 // end returns the address behind the block, cut at the end of the space.
@@ -103,27 +104,38 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	if last := len(l.spare) - 1; last >= 0 {
 		h, l.spare = l.spare[last], l.spare[:last]
 	} else {
-		h = Handle(len(l.blocks))
-		l.blocks, l.states = append(l.blocks, block{}), append(l.states, 0)
+		h = l.newHandle()
 	}
-	if l.states[h]&noted == 0 {
+	state := l.states[h]
+	if state&noted == 0 {
 		l.placed = append(l.placed, h)
 	}
-	l.states[h] = live | noted
+	// Whether it is late is as good as random, so that a branch on it would be
+	// guessed wrong. There is room for all handles.
+	n := len(l.recent)
+	l.recent = l.recent[:n+1]
+	l.recent[n] = h
+	l.recent = l.recent[:n+1-int(state&late/late)]
+	l.states[h] = live | noted | late
 	e := &l.blocks[h]
-	e.lo, e.size, e.requested, e.owner, e.fresh = b.Addr, b.Size, requested, int32(owner), uint32(len(l.fresh))
-	end := e.end()
-	l.fresh = append(l.fresh, Entry{b.Addr, end, h, int32(owner)})
+	e.lo, e.size, e.requested, e.owner = b.Addr, b.Size, requested, int32(owner)
 
 	l.total.add(b.Size, requested)
 	l.owners[owner].add(b.Size, requested)
 	l.peakReserved = max(l.peakReserved, l.total.Reserved)
 	l.peakRequested = max(l.peakRequested, l.total.Requested)
-	l.highWater = max(l.highWater, end)
+	l.highWater = max(l.highWater, e.end())
 	for _, w := range l.spoils[owner] {
 		l.watches[w].polluted += l.watches[w].overlap(e)
 	}
 	return h
+}
+
+// newHandle makes a handle that no block has had.
+func (l *Ledger) newHandle() Handle {
+	l.blocks, l.states = append(l.blocks, block{}), append(l.states, 0)
+	l.recent = slices.Grow(l.recent, len(l.blocks)+1-len(l.recent))
+	return Handle(len(l.blocks) - 1)
 }
 
 // Free records that a block was given back. The error is a *HandleError, and
@@ -131,20 +143,14 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 // was given to another, a second Free of it is not told from the first of the
 // other.
 func (l *Ledger) Free(h Handle) error {
-	if int64(h) >= int64(len(l.blocks)) || l.states[h]&live == 0 {
+	if uint64(h) >= uint64(len(l.states)) || l.states[h]&live == 0 {
 		return &HandleError{h}
 	}
-	e := &l.blocks[h]
-	if l.states[h]&indexed != 0 {
+	state, e := l.states[h], &l.blocks[h]
+	if state&indexed != 0 {
 		l.freed = append(l.freed, mem.Range{Lo: e.lo, Hi: e.end()})
 	}
-	if l.states[h]&ordered == 0 {
-		last := len(l.fresh) - 1
-		l.fresh[e.fresh] = l.fresh[last]
-		l.blocks[l.fresh[last].Handle].fresh = e.fresh
-		l.fresh = l.fresh[:last]
-	}
-	l.states[h] &= noted
+	l.states[h] = state & (noted | late)
 	l.spare = append(l.spare, h)
 
 	l.total.sub(e.size, e.requested)

@@ -15,16 +15,31 @@ type Entry struct {
 // Live returns the live blocks by rising address, for reading until the ledger
 // changes. What came since the last call is sorted and merged into what has stayed.
 func (l *Ledger) Live() []Entry {
-	if len(l.fresh) == 0 && len(l.order) == l.total.Blocks {
+	if len(l.recent) == 0 && len(l.order) == l.total.Blocks {
 		return l.order
 	}
+	l.gather()
 	l.fresh, l.sorted = sortByAddress(l.fresh, l.sorted)
 	l.merge()
 	for i := range l.fresh {
 		l.states[l.fresh[i].Handle] |= ordered
 	}
-	l.fresh = l.fresh[:0]
 	return l.order
+}
+
+// gather makes fresh the live blocks that are not in the order. Which are live is as
+// good as random, so that a branch on it would be guessed wrong: all are written, and
+// kept if they are.
+func (l *Ledger) gather() {
+	fresh := slices.Grow(l.fresh[:0], len(l.recent))[:len(l.recent)]
+	var n uint
+	for _, h := range l.recent {
+		l.states[h] &^= late
+		b := &l.blocks[h]
+		fresh[n] = Entry{b.lo, b.end(), h, b.owner}
+		n += uint(l.states[h] & live / live)
+	}
+	l.fresh, l.recent = fresh[:n], l.recent[:0]
 }
 
 // merge adds the sorted fresh blocks to the order and leaves out what was freed. Of
@@ -39,7 +54,7 @@ func (l *Ledger) merge() {
 		lo := fresh[f].Lo
 		for i < uint(len(from)) && from[i].Lo < lo {
 			to[n] = from[i]
-			n += uint(states[from[i].Handle] & ordered / ordered)
+			n += uint(states[from[i].Handle] & ordered)
 			i++
 		}
 		to[n] = fresh[f]
@@ -47,7 +62,7 @@ func (l *Ledger) merge() {
 	}
 	for ; i < uint(len(from)); i++ {
 		to[n] = from[i]
-		n += uint(states[from[i].Handle] & ordered / ordered)
+		n += uint(states[from[i].Handle] & ordered)
 	}
 	l.order, l.merged = to[:n], from
 }
@@ -74,7 +89,7 @@ func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
 	for shift := bits.TrailingZeros64(differ); shift < bits.Len64(differ); shift += digit {
 		var starts [1 << digit]uint32
 		for i := range list {
-			starts[list[i].Lo>>shift%(1<<digit)]++
+			starts[list[i].Lo>>(shift&63)%(1<<digit)]++
 		}
 		var start uint32
 		for i, n := range starts {
@@ -82,7 +97,7 @@ func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
 			start += n
 		}
 		for i := range list {
-			to := &starts[list[i].Lo>>shift%(1<<digit)]
+			to := &starts[list[i].Lo>>(shift&63)%(1<<digit)]
 			spare[*to] = list[i]
 			*to++
 		}

@@ -42,6 +42,9 @@ func FindFloor(ctx context.Context, cfg sim.Config, heap int, align func(size ui
 	var buffers []pack.Buffer
 	ops := 0
 	for _, in := range cfg.Inputs {
+		if r, ok := in.Source.(workloads.Reactive); ok && r.ClosedLoop() {
+			return Floor{}, false, nil // another strategy gets other work
+		}
 		live := map[uint64]int{} // by name, of those that a Free follows
 		for {
 			op, more := in.Source.Next(&workloads.Outcome{})

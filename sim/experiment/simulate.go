@@ -18,9 +18,9 @@ import (
 type Options struct {
 	Jobs  int  // simulations at a time; at least 1
 	Check bool // every invariant after every event
-	// Observe, if not nil, returns an observer for a simulation that is about to
+	// Observe, if not nil, returns observers for a simulation that is about to
 	// run. It is called from several goroutines.
-	Observe func(sim.Config) sim.Observer
+	Observe func(sim.Config) []sim.Observer
 }
 
 // Simulate runs a variant once and returns what was measured. The observers see
@@ -59,7 +59,9 @@ func simulate(ctx context.Context, v *scenario.Variant, seed uint64, o Options, 
 	collector := metrics.NewCollector(cfg, s)
 	prepare(cfg, s)
 	if o.Observe != nil {
-		s.Observe(o.Observe(cfg))
+		for _, observer := range o.Observe(cfg) {
+			s.Observe(observer)
+		}
 	}
 	if err := s.Run(ctx); err != nil {
 		return metrics.Run{}, fmt.Errorf("variant %s: %w", v.Name, err)

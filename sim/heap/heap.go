@@ -114,10 +114,14 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 }
 
 // ask builds what the strategy is asked. It is not possible if no address is
-// aligned as the request and the devices demand together.
+// aligned as the request and the devices demand together. Sizes that do not fit in 64
+// bits become the largest there is, which no arena holds.
 func (h *Heap) ask(req *allocator.Request, r *Request) (possible bool) {
-	h.request(req, r.Plan, r.Payload)
-	possible = r.Align <= 1 || req.AlignTo(r.Align)
+	if h.Aware {
+		r.Plan.Fill(req, r.Payload, h.Granule)
+	} else {
+		req.Size = roundUp(r.Payload+min(h.Guard, math.MaxUint64-r.Payload), h.Granule)
+	}
 	req.Dir = r.Placement
 	if r.Placement == allocator.Natural {
 		req.Dir = h.Placement
@@ -125,7 +129,7 @@ func (h *Heap) ask(req *allocator.Request, r *Request) (possible bool) {
 	if r.Limit != 0 {
 		h.limit(req, r.Limit)
 	}
-	return possible
+	return r.Align <= 1 || req.AlignTo(r.Align)
 }
 
 // Demand returns what a buffer needs of a place in the heap, whether or not the
@@ -248,16 +252,6 @@ func (h *Heap) verify(req allocator.Request, block allocator.Block) error {
 		return fmt.Errorf("allocator %s: block at %s breaks the request %+v", h.Allocator, mem.Addr(block.Addr), kept)
 	}
 	return nil
-}
-
-// request builds what the strategy is asked. Sizes that do not fit in 64 bits
-// become the largest there is, which no arena holds.
-func (h *Heap) request(req *allocator.Request, plan *devices.Plan, payload uint64) {
-	if h.Aware {
-		plan.Fill(req, payload, h.Granule)
-	} else {
-		req.Size = roundUp(payload+min(h.Guard, math.MaxUint64-payload), h.Granule)
-	}
 }
 
 // Waste says what a buffer of the heap reserves beyond its payload. The plan is

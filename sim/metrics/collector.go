@@ -66,8 +66,8 @@ type heapMeter struct {
 	peak         uint64 // of reserved, since the last sample
 	pixels       pixels
 
-	// What the live buffers hold, over time.
-	requested, reserved, blocks              integral
+	// What the live buffers hold, over time, and what of it is waste.
+	held                                     heldIntegral
 	padding, granularity, granule, allocator integral
 }
 
@@ -156,9 +156,7 @@ func (c *Collector) Event(e *sim.Event) {
 		c.countFailure(m, e)
 	}
 	usage := m.usage()
-	m.requested.set(usage.Requested, e.At)
-	m.reserved.set(usage.Reserved, e.At)
-	m.blocks.set(uint64(usage.Blocks), e.At)
+	m.held.set(usage, e.At)
 	m.peak = max(m.peak, usage.Reserved)
 	if e.Buffer.Block.Size > e.Buffer.Payload {
 		m.countWaste(e, &c.cfg.Clients[e.Client])
@@ -166,16 +164,21 @@ func (c *Collector) Event(e *sim.Event) {
 	if c.ram != nil {
 		c.noteMemory(c.ram.Counters())
 	}
-	if c.grid > 0 {
+	if c.grid == 0 {
+		c.countDown(e.At)
+	}
+}
+
+// countDown samples every so many events, where the duration is not known.
+func (c *Collector) countDown(at time.Duration) {
+	if c.untilNext--; c.untilNext > 0 {
 		return
 	}
-	if c.untilNext--; c.untilNext == 0 {
-		c.sample(e.At)
-		if len(c.sampleTime) >= maxSamples {
-			c.thin()
-		}
-		c.untilNext = c.stride
+	c.sample(at)
+	if len(c.sampleTime) >= maxSamples {
+		c.thin()
 	}
+	c.untilNext = c.stride
 }
 
 // countWaste adds the waste of a buffer that is live from then on, and takes it off
@@ -338,6 +341,7 @@ func (c *Collector) Run() Run {
 		Memory:    c.memorySamples,
 	}
 	run.Summary.Spaces, run.Spaces = c.spaces.run()
+	run.Summary.Adversaries = c.adversaries()
 	for _, kind := range sim.IncidentKinds() {
 		if n := c.counts[kind]; n > 0 {
 			if run.Summary.Incidents == nil {
@@ -374,9 +378,10 @@ func (c *Collector) Run() Run {
 }
 
 func (c *Collector) heapTotals(number int, m *heapMeter, end time.Duration) HeapTotals {
+	m.held.to(end)
 	t := HeapTotals{
 		Name: c.cfg.Heaps[number].Name, Kind: c.cfg.Heaps[number].Kind.String(),
-		MeanRequested: m.requested.mean(end), MeanReserved: m.reserved.mean(end), MeanBlocks: m.blocks.mean(end),
+		MeanRequested: m.held.requested.over(end), MeanReserved: m.held.reserved.over(end), MeanBlocks: m.held.blocks.over(end),
 		Internal: Internal{
 			Padding: m.padding.mean(end), Granularity: m.granularity.mean(end),
 			Granule: m.granule.mean(end), Allocator: m.allocator.mean(end),

@@ -7,6 +7,8 @@ import (
 	"time"
 
 	"pgregory.net/rapid"
+
+	"dmasim/allocator/ledger"
 )
 
 // TestIntegral holds means to sums of big numbers, with times and values over the
@@ -29,6 +31,33 @@ func TestIntegral(t *testing.T) {
 		want, _ := new(big.Rat).SetFrac(area, big.NewInt(int64(limit))).Float64()
 		if got := a.mean(limit); math.Abs(got-want) > want*0x1p-52 {
 			t.Fatalf("mean %v, want %v", got, want)
+		}
+	})
+}
+
+// TestHeldIntegral holds the three means to those of integrals of one counter each.
+func TestHeldIntegral(t *testing.T) {
+	rapid.Check(t, func(t *rapid.T) {
+		var held heldIntegral
+		var requested, reserved, blocks integral
+		end := time.Duration(0)
+		for range rapid.IntRange(0, 20).Draw(t, "changes") {
+			end += time.Duration(rapid.Int64Range(0, math.MaxInt64/32).Draw(t, "time"))
+			u := ledger.Usage{
+				Blocks:    rapid.IntMin(0).Draw(t, "blocks"),
+				Reserved:  rapid.Uint64().Draw(t, "reserved"),
+				Requested: rapid.Uint64().Draw(t, "requested"),
+			}
+			held.set(u, end)
+			requested.set(u.Requested, end)
+			reserved.set(u.Reserved, end)
+			blocks.set(uint64(u.Blocks), end)
+		}
+		end += time.Duration(rapid.Int64Range(0, math.MaxInt64/32).Draw(t, "time"))
+		held.to(end)
+		got := [3]float64{held.requested.over(end), held.reserved.over(end), held.blocks.over(end)}
+		if want := [3]float64{requested.mean(end), reserved.mean(end), blocks.mean(end)}; got != want {
+			t.Fatalf("means %v, want %v", got, want)
 		}
 	})
 }

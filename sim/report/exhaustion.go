@@ -16,6 +16,8 @@ import (
 var (
 	reservedLine = draw.LineStyle{Color: blue, Width: 0.9}
 	reservedArea = mix(blue, white, 0.75)
+	boundLine    = draw.LineStyle{Color: vermillion, Width: 1}
+	reachedLine  = draw.LineStyle{Color: green, Width: 1, Dashes: []vg.Length{1.5, 1.2}}
 	capacityLine = draw.LineStyle{Color: black, Width: 0.7, Dashes: []vg.Length{3, 2}}
 )
 
@@ -28,12 +30,18 @@ func exhaustion(views []view) body {
 	)
 	causes := causesOf(views)
 	key := legend{{"reserved, area up to its peaks", areaThumb}, {"capacity", lineThumb(capacityLine)}}
+	if slices.ContainsFunc(views, func(v view) bool { return v.adversary != nil }) {
+		key = append(key, entry{"theoretical bound", lineThumb(boundLine)}, entry{"reached by the adversary", lineThumb(reachedLine)})
+	}
 	for _, c := range causes {
 		key = append(key, entry{"failed: " + c.String(), glyphThumb(failureGlyph(c))})
 	}
 	var limit float64
 	for _, v := range views {
 		limit = max(limit, float64(v.heap.Capacity))
+		if v.adversary != nil {
+			limit = max(limit, float64(v.adversary.Bound))
+		}
 		for _, s := range v.samples {
 			limit = max(limit, float64(s.Reserved), float64(s.Peak))
 		}
@@ -102,6 +110,11 @@ func (o occupancy) Plot(c draw.Canvas, p *plot.Plot) {
 	}
 	full := y(float64(o.v.heap.Capacity))
 	c.StrokeLine2(capacityLine, c.Min.X, full, c.Max.X, full)
+	if a := o.v.adversary; a != nil {
+		reached, bound := y(float64(a.Reached)), y(float64(a.Bound))
+		c.StrokeLine2(reachedLine, c.Min.X, reached, c.Max.X, reached)
+		c.StrokeLine2(boundLine, c.Min.X, bound, c.Max.X, bound)
+	}
 }
 
 // failureRow marks the failures of one cause in a row that ends with their

@@ -11,7 +11,6 @@ import (
 	"gonum.org/v1/plot/vg/vgimg"
 	"gonum.org/v1/plot/vg/vgsvg"
 
-	"dmasim/internal/suggest"
 	"dmasim/sim/result"
 )
 
@@ -34,8 +33,7 @@ func ParseFormats(text string) ([]Format, error) {
 	for word := range strings.SplitSeq(text, ",") {
 		f := Format(strings.TrimSpace(word))
 		if !slices.Contains(Formats(), f) {
-			near := suggest.Nearest(word, []string{string(PNG), string(SVG), string(PDF)})
-			return nil, fmt.Errorf("%q is not a format of pictures%s: want some of png, svg and pdf, like png,pdf", word, suggest.DidYouMean(near))
+			return nil, fmt.Errorf("%q is not a format of pictures: want some of png, svg and pdf, like png,pdf", word)
 		}
 		if !slices.Contains(list, f) {
 			list = append(list, f)

@@ -17,6 +17,8 @@ type view struct {
 	samples  []metrics.Sample
 	memory   *metrics.Map // nil: none
 	duration time.Duration
+
+	adversary *metrics.AdversaryTotals // nil: the heap has none
 }
 
 // heapNames returns the heaps of all variants, in the order in which they are
@@ -47,6 +49,11 @@ func heapViews(r *result.Result, name string) []view {
 			if s.Heap == heap {
 				v.samples = append(v.samples, s)
 				v.duration = max(v.duration, s.At)
+			}
+		}
+		for j := range run.Summary.Adversaries {
+			if a := &run.Summary.Adversaries[j]; a.Heap == name {
+				v.adversary = a
 			}
 		}
 		for j := range run.Maps {

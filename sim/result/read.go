@@ -18,50 +18,27 @@ import (
 // [ErrDamaged] if a file is missing, is not the one that was written, or
 // contradicts another.
 func Read(dir string) (*Result, error) {
-	m, err := ReadManifest(dir)
-	if err != nil {
+	r := new(Result)
+	var err error
+	if r.Manifest, err = ReadManifest(dir); err != nil {
 		return nil, err
 	}
-	if m.Content != "" {
-		return nil, fmt.Errorf("%s holds a %s, not a run: %w", dir, m.Content, ErrNotResult)
+	if r.Manifest.Content != "" {
+		return nil, fmt.Errorf("%s holds a %s, not a run: %w", dir, r.Manifest.Content, ErrNotResult)
 	}
-	r := &Result{Manifest: *m}
 	if err := r.read(dir); err != nil {
 		return nil, fmt.Errorf("result %s: %w", dir, err)
 	}
 	return r, nil
 }
 
-// ReadManifest reads the manifest of a result of any content. It is [ErrNotResult] if
-// there is none.
-func ReadManifest(dir string) (*Manifest, error) {
-	data, err := os.ReadFile(filepath.Join(dir, manifestName))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%s has no %s: %w", dir, manifestName, ErrNotResult)
-	}
-	if err != nil {
-		return nil, fmt.Errorf("read result: %w", err)
-	}
-	m := new(Manifest)
-	if err := json.Unmarshal(data, m); err != nil {
-		return nil, fmt.Errorf("%s: %s: %w: %w", dir, manifestName, err, ErrNotResult)
-	}
-	if m.Kind != Kind {
-		return nil, fmt.Errorf("%s: %s is of another program: %w", dir, manifestName, ErrNotResult)
-	}
-	if m.Format != Format {
-		return nil, fmt.Errorf("result %s is in format %d, this program reads format %d", dir, m.Format, Format)
-	}
-	return m, nil
-}
-
 // ReadFiles reads the files of a result of any content that are wanted, by their name
 // in the manifest. The errors are those of [Read]; a wanted file is the one that was
 // written.
-func ReadFiles(dir string, wanted func(name string) bool) (*Manifest, map[string][]byte, error) {
+func ReadFiles(dir string, wanted func(name string) bool) (Manifest, map[string][]byte, error) {
 	m, err := ReadManifest(dir)
 	if err != nil {
-		return nil, nil, err
+		return Manifest{}, nil, err
 	}
 	contents := map[string][]byte{}
 	for _, name := range slices.Sorted(maps.Keys(m.Files)) {
@@ -69,10 +46,33 @@ func ReadFiles(dir string, wanted func(name string) bool) (*Manifest, map[string
 			continue
 		}
 		if contents[name], err = verify(dir, name, m.Files[name], true); err != nil {
-			return nil, nil, fmt.Errorf("result %s: %w", dir, err)
+			return Manifest{}, nil, fmt.Errorf("result %s: %w", dir, err)
 		}
 	}
 	return m, contents, nil
+}
+
+// ReadManifest reads the manifest of a result of any content. It is [ErrNotResult] if
+// there is none, and an error if it is of a format that this program cannot read.
+func ReadManifest(dir string) (Manifest, error) {
+	var m Manifest
+	data, err := os.ReadFile(filepath.Join(dir, manifestName))
+	if errors.Is(err, fs.ErrNotExist) {
+		return m, fmt.Errorf("%s has no %s: %w", dir, manifestName, ErrNotResult)
+	}
+	if err != nil {
+		return m, fmt.Errorf("read result: %w", err)
+	}
+	if err := json.Unmarshal(data, &m); err != nil {
+		return m, fmt.Errorf("%s: %s: %w: %w", dir, manifestName, err, ErrNotResult)
+	}
+	if m.Kind != Kind {
+		return m, fmt.Errorf("%s: %s is of another program: %w", dir, manifestName, ErrNotResult)
+	}
+	if m.Format != Format {
+		return m, fmt.Errorf("result %s is in format %d, this program reads format %d", dir, m.Format, Format)
+	}
+	return m, nil
 }
 
 // read verifies every file that the manifest names and fills in r.

@@ -53,6 +53,10 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	if w.Trace != nil {
 		return w.Trace.source()
 	}
+	if w.Adversary != nil {
+		client := &v.config.Clients[v.config.Inputs[workload].Clients[0]]
+		return workloads.NewAdversary(w.Adversary.config(&v.config.Heaps[client.Heap]))
+	}
 	if w.Generate != nil {
 		return w.Generate.Source(seed, w.Name), nil
 	}
@@ -60,11 +64,10 @@ func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 }
 
 func (w *Workload) churnSource(seed uint64, workload int, sizes map[pictured]uint64) (workloads.Source, error) {
-	config := w.churnConfig(seed, workload, sizes)
 	if w.Churn.Saturated {
-		return workloads.NewSaturated(config)
+		return workloads.NewSaturated(w.churnConfig(seed, workload, sizes))
 	}
-	return workloads.NewChurn(config)
+	return workloads.NewChurn(w.churnConfig(seed, workload, sizes))
 }
 
 func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uint64) workloads.ChurnConfig {

@@ -15,6 +15,7 @@ import (
 	"dmasim/internal/strictyaml"
 	"dmasim/mem"
 	"dmasim/sim"
+	"dmasim/workloads"
 	"dmasim/workloads/program"
 	"dmasim/workloads/trace"
 )
@@ -44,6 +45,13 @@ func (s *Spec) complete(dir string) {
 		w := &s.Workloads[i]
 		if w.Trace != nil && w.Trace.File != "" && !filepath.IsAbs(w.Trace.File) {
 			w.Trace.File = filepath.Join(dir, w.Trace.File)
+		}
+		if w.Adversary != nil && w.Adversary.Unit == 0 {
+			for _, h := range s.Heaps {
+				if h.Name == w.Heap {
+					w.Adversary.Unit = h.Granule
+				}
+			}
 		}
 		if w.Generate != nil {
 			w.Generate.complete(w)
@@ -232,7 +240,10 @@ func (c *checker) workloads(cfg *sim.Config) {
 		}
 		switch place := strictyaml.At(c.root, "workloads", i); {
 		case kinds(w) != 1:
-			c.Fail(place, "want one of churn, generate and trace")
+			c.Fail(place, "want one of adversary, churn, generate and trace")
+		case w.Adversary != nil:
+			c.adversary(w.Adversary, &cfg.Heaps[heap], strictyaml.At(place, "adversary"))
+			add(Client{Name: w.Name, Devices: w.Devices, Placement: w.Placement}, heap, strictyaml.At(place, "devices"), strictyaml.At(place, "name"), place)
 		case w.Generate != nil:
 			c.generate(cfg, w, place, func(client Client, heap string, heapAt, devicesAt, nameAt *yaml.Node) {
 				add(client, c.heapNamed(cfg, heap, heapAt), devicesAt, nameAt, place)
@@ -264,12 +275,22 @@ func (c *checker) workloads(cfg *sim.Config) {
 // kinds counts what a workload is; one is right.
 func kinds(w *Workload) int {
 	n := 0
-	for _, is := range []bool{w.Churn != nil, w.Generate != nil, w.Trace != nil} {
+	for _, is := range []bool{w.Churn != nil, w.Generate != nil, w.Trace != nil, w.Adversary != nil} {
 		if is {
 			n++
 		}
 	}
 	return n
+}
+
+func (c *checker) adversary(a *Adversary, heap *sim.Heap, place *yaml.Node) {
+	if heap.Kind != sim.Carveout {
+		c.Fail(place, "an adversary looks at addresses, so its heap has to be a carveout")
+		return
+	}
+	if _, err := workloads.NewAdversary(a.config(heap)); err != nil {
+		c.Fail(place, strictyaml.Clip(err.Error()))
+	}
 }
 
 // heapNamed returns the index of a heap, or 0 after a mistake.

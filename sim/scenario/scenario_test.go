@@ -19,6 +19,7 @@ import (
 	"dmasim/sim"
 	"dmasim/sim/scenario"
 	"dmasim/workloads"
+	"dmasim/workloads/generator"
 )
 
 // small is a right scenario that the tests break.
@@ -283,7 +284,7 @@ func TestMistakes(t *testing.T) {
 		{"device twice", "[gpu, vpu]", "[gpu, gpu]", `33:39: device "gpu" is there twice`},
 		{"taken client name", "name: mail", "name: decode", `34:18: client name "decode" is taken`},
 		{"conflict", "    align: 64KiB", "    reach: [{lo: 0x80000000, size: 1MiB}]", `33:33: devices gpu and vpu cannot share a buffer: `},
-		{"no kind of work", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of churn, generate and trace`},
+		{"no kind of work", "    churn:\n      every: {exponential: {mean: 500ms}}\n      size: {fixed: 3MiB}\n      lifetime: {fixed: 4s}\n", "", `19:5: want one of adversary, churn, generate and trace`},
 		{"no end", "duration: 10s\n", "", `22:7: has no end: give the scenario a duration or the churn a count (and 1 more)`},
 		{"no size", "      size: {fixed: 3MiB}\n", "", `23:7: client "decode" has no size, and neither has its churn`},
 		{"no lifetime", "      lifetime: {uniform: {min: 1s, max: 3s}}\n", "", `32:11: client "draw" has no lifetime, and neither has its churn (and 1 more)`},
@@ -418,7 +419,7 @@ workloads:
 	if err != nil {
 		t.Fatalf("%v\n%s", err, resolved)
 	}
-	if d := cmp.Diff(s.Variants[0].Spec, again.Variants[0].Spec); d != "" {
+	if d := cmp.Diff(s.Variants[0].Spec, again.Variants[0].Spec, sameGenerator); d != "" {
 		t.Error(d)
 	}
 
@@ -479,6 +480,19 @@ type fataler interface {
 	Fatalf(string, ...any)
 }
 
+// sameGenerator compares generators by what they say of themselves.
+var sameGenerator = cmp.Comparer(func(a, b *generator.Generator) bool {
+	if a == nil || b == nil || a.Name() != b.Name() {
+		return a == b
+	}
+	for _, p := range a.Parameters() {
+		if a.Value(p.Name) != b.Value(p.Name) {
+			return false
+		}
+	}
+	return true
+})
+
 // roundTrip holds Resolved to its word and returns what it wrote.
 func roundTrip(t fataler, s *scenario.Scenario) []byte {
 	t.Helper()
@@ -495,7 +509,7 @@ func roundTrip(t fataler, s *scenario.Scenario) []byte {
 	}
 	for i, v := range s.Variants {
 		w := again.Variants[i]
-		if d := cmp.Diff(v.Spec, w.Spec); d != "" || v.Name != w.Name || v.Description != w.Description {
+		if d := cmp.Diff(v.Spec, w.Spec, sameGenerator); d != "" || v.Name != w.Name || v.Description != w.Description {
 			t.Fatalf("variant %s became %s: %s\n%s", v.Name, w.Name, d, text)
 		}
 	}

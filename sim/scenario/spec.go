@@ -98,7 +98,7 @@ type Heap struct {
 	UnusableSize mem.Size `yaml:"unusable_size,omitempty" jsonschema:"exclusiveMinimum=0"`
 }
 
-// Workload is a source of buffers' requests: one of churn, generate and trace.
+// Workload is a source of buffers' requests: one of adversary, churn, generate and trace.
 type Workload struct {
 	// Name, unique among the workloads.
 	Name string `yaml:"name"`
@@ -114,6 +114,8 @@ type Workload struct {
 	Generate *Generate `yaml:"generate,omitempty" jsonschema:"oneof_required=generate"`
 	// Buffers as they were recorded.
 	Trace *Trace `yaml:"trace,omitempty" jsonschema:"oneof_required=trace"`
+	// Buffers that cost a strategy as much memory as possible.
+	Adversary *Adversary `yaml:"adversary,omitempty" jsonschema:"oneof_required=adversary"`
 }
 
 // Churn makes buffers that arrive, live and go at random.

@@ -15,7 +15,7 @@ import (
 
 // Trace plays a recorded file.
 type Trace struct {
-	// Path of the file, from the folder of the scenario. It may be compressed with gzip.
+	// Path of the file, from the folder of the scenario. It may be compressed with gzip or Zstandard.
 	File string `yaml:"file"`
 	// Format of the file. Without it, the content tells.
 	Format TraceFormat `yaml:"format,omitempty"`

@@ -29,8 +29,8 @@
 //
 // # Limits
 //
-// Sessions of one generator are independent of those of another: that a camera's
-// preview needs the display is not known. Compressed layouts (UBWC, AFBC) are not
+// Actors are independent: that a camera's preview needs the display is not known, nor
+// that a drive's programs cannot read while it sleeps. Compressed layouts (UBWC, AFBC) are not
 // computed. An NPU's operations take equal time. What is assumed is a modelling
 // choice, not a measurement.
 package generator

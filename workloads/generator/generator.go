@@ -147,6 +147,12 @@ func (g *Generator) Value(name string) string {
 	return ""
 }
 
+// Equal reports whether both are of one kind and have the same values.
+func (g *Generator) Equal(other *Generator) bool {
+	return g == other || g != nil && other != nil && g.kind == other.kind &&
+		!slices.ContainsFunc(g.parameters, func(p parameter) bool { return p.text() != other.Value(p.Name) })
+}
+
 // Set sets a parameter to what text means. The error is a [*ValueError].
 func (g *Generator) Set(name, text string) error {
 	p, ok := g.parameters.find(name)

@@ -296,6 +296,25 @@ func TestValuesReadBack(t *testing.T) {
 	}
 }
 
+func TestEqual(t *testing.T) {
+	parse := func(text string) *generator.Generator {
+		g, err := generator.Parse(text)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return g
+	}
+	one := parse("camera:mode=hdr,session=60s")
+	for text, want := range map[string]bool{"camera:session=1m,mode=hdr": true, "camera:mode=hdr,session=61s": false, "audio": false} {
+		if one.Equal(parse(text)) != want {
+			t.Errorf("%s: want %v", text, want)
+		}
+	}
+	if one.Equal(nil) || !(*generator.Generator)(nil).Equal(nil) {
+		t.Error("nil equals a generator, or not itself")
+	}
+}
+
 // FuzzParse holds parsers to their promise: no text makes them fail other than by an
 // error, what they take is written back, and its work is consistent.
 func FuzzParse(f *testing.F) {

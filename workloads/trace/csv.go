@@ -141,10 +141,9 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 			if n > math.MaxInt64 {
 				return c.fail(at, errTime)
 			}
-			if time.Duration(n) < m.now {
-				return c.fail(at, fmt.Errorf("the time %d is before that of an earlier event, %d", n, m.now))
+			if e.At = time.Duration(n); e.At < m.now {
+				return c.fail(at, m.backward(e.At))
 			}
-			m.now = time.Duration(n)
 		case columnBuffer:
 			id = n
 		case columnSize:
@@ -160,33 +159,12 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 			e.Addr, e.Placed = n, true
 		}
 	}
-	heap, err := m.heap(heapName)
-	if err != nil {
-		return c.fail(0, err)
+	if free {
+		e.Kind = workloads.Free
 	}
-	e.At, e.Buffer, e.Heap = m.now, id, m.heaps[heap]
-	key := bufferKey{id: id}
-	old, lives := m.live[key]
-	switch {
-	case free && !lives:
-		return c.fail(eventAt, fmt.Errorf("free of buffer %d, which does not live", id))
-	case free:
-		delete(m.live, key)
-		heap = old.heap
-		e = Event{At: m.now, Kind: workloads.Free, Buffer: id, Size: old.size, Heap: m.heaps[heap]}
-	case lives:
-		return c.fail(eventAt, fmt.Errorf("allocation of buffer %d, which lives", id))
-	case e.Size == 0:
-		return c.fail(eventAt, errors.New("allocation of no bytes"))
-	case e.Failed:
-		e.Addr, e.Placed = 0, false
-	case len(m.live) == maxLive:
-		return c.fail(0, errLive)
-	default:
-		m.live[key] = liveBuffer{id, e.Size, e.Size, heap}
-	}
-	if !m.skipped[heap] {
-		m.ready = append(m.ready, e)
+	e.Buffer = id
+	if err := m.accept(e, heapName); err != nil {
+		return c.fail(eventAt, err)
 	}
 	return nil
 }

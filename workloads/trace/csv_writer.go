@@ -70,7 +70,7 @@ func appendQuoted(row []byte, text string) []byte {
 }
 
 func (w *csvWriter) Close(l Losses) error {
-	for _, line := range l.comments() {
+	for _, line := range l.Comments() {
 		w.out.WriteString(line + "\n")
 	}
 	return w.out.Flush()

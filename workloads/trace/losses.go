@@ -65,9 +65,9 @@ func (l *Losses) Any() bool { return *l != Losses{} }
 // lossMark begins the comments in which recorders and writers tell of losses.
 const lossMark = "# dmasim: "
 
-// comments returns the lines that keep the losses in a file. What a reader finds
+// Comments returns the lines that keep the losses in a file. What a reader finds
 // out by itself is not among them.
-func (l *Losses) comments() []string {
+func (l *Losses) Comments() []string {
 	var lines []string
 	for _, kind := range lossKinds {
 		n := *kind.count(l)
@@ -110,5 +110,12 @@ func (l *Losses) addComment(line string) {
 func addCapped(count *uint64, n uint64) {
 	if *count += n; *count < n {
 		*count = ^uint64(0)
+	}
+}
+
+// add adds the losses of another trace.
+func (l *Losses) add(other *Losses) {
+	for _, kind := range lossKinds {
+		addCapped(kind.count(l), *kind.count(other))
 	}
 }

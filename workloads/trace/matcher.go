@@ -3,6 +3,7 @@ package trace
 import (
 	"errors"
 	"fmt"
+	"math"
 	"slices"
 	"time"
 
@@ -178,4 +179,47 @@ func (m *matcher) unfreed() uint64 {
 		}
 	}
 	return n
+}
+
+// accept takes an event of a format of our own, in which what makes no sense is an
+// error.
+func (m *matcher) accept(e Event, heapName []byte) error {
+	heap, err := m.heap(heapName)
+	if err != nil {
+		return err
+	}
+	e.Heap = m.heaps[heap]
+	key := bufferKey{id: e.Buffer}
+	old, lives := m.live[key]
+	switch {
+	case e.At < m.now:
+		return m.backward(e.At)
+	case e.Kind == workloads.Free && !lives:
+		return fmt.Errorf("free of buffer %d, which does not live", e.Buffer)
+	case e.Kind == workloads.Free:
+		delete(m.live, key)
+		heap = old.heap
+		e = Event{At: e.At, Kind: workloads.Free, Buffer: e.Buffer, Size: old.size, Heap: m.heaps[heap]}
+	case lives:
+		return fmt.Errorf("allocation of buffer %d, which lives", e.Buffer)
+	case e.Size == 0:
+		return errors.New("allocation of no bytes")
+	case e.Size > math.MaxInt64:
+		return errors.New("size of 2^63 bytes or more")
+	case e.Failed:
+		e.Addr, e.Placed = 0, false
+	case len(m.live) == maxLive:
+		return errLive
+	default:
+		m.live[key] = liveBuffer{e.Buffer, e.Size, e.Size, heap}
+	}
+	m.now = e.At
+	if !m.skipped[heap] {
+		m.ready = append(m.ready, e)
+	}
+	return nil
+}
+
+func (m *matcher) backward(at time.Duration) error {
+	return fmt.Errorf("the time %d is before that of an earlier event, %d", at, m.now)
 }

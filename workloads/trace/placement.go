@@ -3,7 +3,6 @@ package trace
 import (
 	"bufio"
 	"bytes"
-	"compress/gzip"
 	"encoding/binary"
 	"errors"
 	"fmt"
@@ -83,7 +82,7 @@ const (
 	maxPlacementUnit  = 1 << 32
 	maxPlacementSlots = 1 << 31
 	// placementBuffer bounds a line of a text trace, and is what a read asks for.
-	placementBuffer = 64 << 10
+	placementBuffer = maxLine
 )
 
 // PlacementReader reads a placement trace record by record. It checks that each
@@ -114,17 +113,14 @@ type PlacementReader struct {
 //   - text: lines "a SLOT SIZE ALIGN [LIMIT]" in bytes and "f SLOT"; blank lines
 //     and lines that begin with # are skipped, and every line is ended, so that
 //     a torn file is noticed;
-//   - either of them compressed with gzip.
+//   - either of them compressed with gzip or Zstandard.
 //
 // The error is a *PlacementError, or that of r.
 func NewPlacementReader(r io.Reader) (*PlacementReader, error) {
-	t := &PlacementReader{in: bufio.NewReaderSize(r, placementBuffer)}
-	if magic, _ := t.in.Peek(2); string(magic) == "\x1f\x8b" {
-		unzipped, err := gzip.NewReader(t.in)
-		if err != nil {
-			return nil, t.fail(torn(err))
-		}
-		t.in = bufio.NewReaderSize(unzipped, placementBuffer)
+	t := &PlacementReader{}
+	var err error
+	if t.in, err = decompressed(r); err != nil {
+		return nil, t.fail(err)
 	}
 	magic, err := t.in.Peek(8)
 	if err != nil && err != io.EOF {
@@ -251,11 +247,11 @@ func (t *PlacementReader) check(ops []workloads.Op) int {
 		if op.Buffer >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
 			return i
 		}
-		word := t.live.word(uint32(op.Buffer))
-		if *word>>(op.Buffer%64)&1 != free {
+		word, slot := t.live.word(uint32(op.Buffer)), op.Buffer&63
+		if *word>>slot&1 != free {
 			return i
 		}
-		*word ^= 1 << (op.Buffer % 64)
+		*word ^= 1 << slot
 	}
 	return len(ops)
 }

@@ -41,12 +41,11 @@ func (s *PlacementSource) Fill(ops []workloads.Op) int {
 		return 0
 	}
 	n := s.reader.read(ops)
+	if room := (math.MaxInt64 - s.at) / s.tick; int64(n) > int64(room) {
+		n, s.err = int(room), ErrTooLong
+	}
 	at := s.at
 	for i := range ops[:n] {
-		if at > math.MaxInt64-s.tick {
-			s.err = ErrTooLong
-			return i
-		}
 		ops[i].At = at
 		at += s.tick
 	}

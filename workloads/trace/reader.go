@@ -4,7 +4,6 @@ import (
 	"bufio"
 	"bytes"
 	"cmp"
-	"compress/gzip"
 	"errors"
 	"fmt"
 	"io"
@@ -28,10 +27,13 @@ const (
 	Ftrace     Format = "ftrace"     // the text of Linux's trace: CMA, pages, dma-bufs
 	Bufinfo    Format = "bufinfo"    // pictures of debugfs's dma_buf/bufinfo
 	Sysfs      Format = "sysfs"      // pictures of /sys/kernel/dmabuf/buffers
+	Parquet    Format = "parquet"    // the columns of CSV; see [RegisterParquet]
 )
 
 // Formats returns all formats.
-func Formats() []Format { return []Format{MiniMalloc, Placements, CSV, Ftrace, Bufinfo, Sysfs} }
+func Formats() []Format {
+	return []Format{MiniMalloc, Placements, CSV, Parquet, Ftrace, Bufinfo, Sysfs}
+}
 
 // ErrUnknownFormat is a file that is in none of the formats.
 var ErrUnknownFormat = errors.New("not a trace that is known")
@@ -97,8 +99,8 @@ func Open(path string, o Options) (*Reader, error) {
 	return r, nil
 }
 
-// NewReader starts to read a trace, which may be compressed with gzip. path is for
-// errors only. The error names the place where there is one; it wraps
+// NewReader starts to read a trace, which may be compressed with gzip or
+// Zstandard. path is for errors only. The error names the place where there is one; it wraps
 // ErrUnknownFormat where the format can't be told.
 func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 	if o.Page != 0 {
@@ -114,16 +116,16 @@ func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 	if !slices.Contains(Orders(), o.Order) {
 		return nil, fmt.Errorf("unknown order %q, want one of %q", o.Order, Orders())
 	}
-	plain, err := unzipped(in)
+	plain, err := decompressed(in)
 	if err != nil {
 		return nil, fmt.Errorf("%s: %w", path, err)
 	}
 	r := &Reader{format: o.Format, options: o, matcher: newMatcher(o.Heaps)}
 	if r.format == "" {
 		head, err := plain.Peek(maxLine)
-		if err != nil && err != io.EOF {
+		if err != nil && err != io.EOF && len(head) == 0 {
 			return nil, fmt.Errorf("%s: %w", path, torn(err))
-		}
+		} // else whoever reads on meets the error at its place
 		if len(head) == 0 {
 			return nil, fmt.Errorf("%s: %w: it is empty", path, ErrUnknownFormat)
 		}
@@ -134,7 +136,7 @@ func NewReader(in io.Reader, path string, o Options) (*Reader, error) {
 			return nil, fmt.Errorf("%s: %w, none of %s", path, ErrUnknownFormat, formatList())
 		}
 	}
-	if err := r.start(plain, path); err != nil {
+	if err := r.start(plain, in, path); err != nil {
 		return nil, err
 	}
 	return r, nil
@@ -148,22 +150,8 @@ func formatList() string {
 	return strings.Join(names, ", ")
 }
 
-// unzipped returns a reader of what in holds, unzipped where it is zipped, with
-// room for a line.
-func unzipped(in io.Reader) (*bufio.Reader, error) {
-	buffered := bufio.NewReaderSize(in, maxLine)
-	if magic, _ := buffered.Peek(2); string(magic) != "\x1f\x8b" {
-		return buffered, nil
-	}
-	z, err := gzip.NewReader(buffered)
-	if err != nil {
-		return nil, torn(err)
-	}
-	return bufio.NewReaderSize(z, maxLine), nil
-}
-
-// start makes the decoder.
-func (r *Reader) start(in *bufio.Reader, path string) error {
+// start makes the decoder. in reads from original.
+func (r *Reader) start(in *bufio.Reader, original io.Reader, path string) error {
 	text := lines{in: in, path: path}
 	if len(r.options.Heaps) > 0 && (r.format == MiniMalloc || r.format == Placements) {
 		return fmt.Errorf("%s: the format %s tells of no heaps to choose from", path, r.format)
@@ -188,6 +176,10 @@ func (r *Reader) start(in *bufio.Reader, path string) error {
 		r.decoder = &placementEvents{placements, path, r.options.Tick, map[uint32]uint64{}}
 	case CSV:
 		r.decoder = &csvTrace{lines: text}
+	case Parquet:
+		var err error
+		r.decoder, err = openColumnar(in, original, path, r.matcher)
+		return err
 	case Ftrace:
 		r.decoder = newFtrace(text, uint64(r.options.Page))
 	case Bufinfo, Sysfs:
@@ -258,6 +250,9 @@ func (r *Reader) Close() error {
 func detect(head []byte) Format {
 	if bytes.HasPrefix(head, []byte("DMATRC0")) {
 		return Placements
+	}
+	if bytes.HasPrefix(head, []byte(parquetMagic)) {
+		return Parquet
 	}
 	head = bytes.TrimPrefix(head, []byte("\ufeff"))
 	onlyComments := len(head) > 0

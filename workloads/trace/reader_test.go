@@ -14,6 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
 
+	"dmasim/internal/traceevent/eventtest"
 	"dmasim/mem"
 	"dmasim/workloads"
 	"dmasim/workloads/trace"
@@ -172,7 +173,7 @@ func TestReaderErrors(t *testing.T) {
 	line := func(time, text string) string { return " t-1 [000] ..... " + time + ": " + text + "\n" }
 	for text, want := range map[string]string{
 		"":                      "x: not a trace that is known: it is empty",
-		"Call me Ishmael.\n":    "x: not a trace that is known, none of minimalloc, placement, csv, ftrace, bufinfo, sysfs",
+		"Call me Ishmael.\n":    "x: not a trace that is known, none of minimalloc, placement, csv, parquet, ftrace, bufinfo, sysfs",
 		"\x17\x08Dtracing6":     "x: not a trace that is known: it is a binary file of trace-cmd; take the text of trace-cmd report",
 		"\x1f\x8b\x08":          "x: unexpected EOF",
 		"\x1f\x8bnot gzip at a": "x: gzip: invalid header",
@@ -222,11 +223,11 @@ func TestReaderErrors(t *testing.T) {
 
 func TestReaderOptions(t *testing.T) {
 	for want, o := range map[string]trace.Options{
-		"page size 8KiB, want 4KiB, 16KiB or 64KiB":                                                     {Page: 8 * mem.KiB},
-		"the time step is -1ns, want more than 0":                                                       {Tick: -1},
-		`unknown order "x", want one of ["file" "start-size"]`:                                          {Order: "x"},
-		"x: the format placement tells of no heaps to choose from":                                      {Heaps: []string{"a"}},
-		`unknown format "y" of a trace, want one of minimalloc, placement, csv, ftrace, bufinfo, sysfs`: {Format: "y"},
+		"page size 8KiB, want 4KiB, 16KiB or 64KiB":                                                              {Page: 8 * mem.KiB},
+		"the time step is -1ns, want more than 0":                                                                {Tick: -1},
+		`unknown order "x", want one of ["file" "start-size"]`:                                                   {Order: "x"},
+		"x: the format placement tells of no heaps to choose from":                                               {Heaps: []string{"a"}},
+		`unknown format "y" of a trace, want one of minimalloc, placement, csv, parquet, ftrace, bufinfo, sysfs`: {Format: "y"},
 	} {
 		if _, _, err := readEvents("a 0 1 1\n", o); err == nil || err.Error() != want {
 			t.Errorf("%+v: %v, want %s", o, err, want)
@@ -499,7 +500,9 @@ func FuzzReader(f *testing.F) {
 				return // only placement traces have such sizes
 			}
 		}
-		write(t, "chrome", events, trace.Losses{})
+		if err := eventtest.Check(strings.NewReader(write(t, "chrome", events, trace.Losses{LostEvents: 1}))); err != nil {
+			t.Fatal(err)
+		}
 		write(t, "minimalloc", events, trace.Losses{})
 		again, _, err := readEvents(write(t, "csv", events, trace.Losses{}), trace.Options{})
 		if d := cmp.Diff(events, again); d != "" || err != nil {

@@ -31,7 +31,7 @@ func newBenchCommand() *cobra.Command {
 		Short: "Measure strategies on a trace of allocations and frees",
 		Long: `Replay a trace on bare strategies, without heaps and devices, and measure their
 speed and what they make of the memory. The trace is in any format that dmasim trace
-reads, also gzipped. Requests that failed when they were recorded are asked for and
+reads, also compressed, or - for standard input. Requests that failed when they were recorded are asked for and
 given back at once.
 
 ns/op      time per allocation or free: the median of the rounds, in which the
@@ -85,7 +85,7 @@ func (o *benchOptions) run(cmd *cobra.Command, path string) error {
 			return err
 		}
 	}
-	t, problem, err := o.read(cmd.ErrOrStderr(), path)
+	t, problem, err := o.read(cmd.InOrStdin(), cmd.ErrOrStderr(), path)
 	if err != nil {
 		return err
 	}
@@ -143,8 +143,8 @@ func checkAllocator(text string) error {
 }
 
 // read reads a trace as a whole, and the static problem if it is one.
-func (o *benchOptions) read(stderr io.Writer, path string) (*bench.Trace, *trace.Problem, error) {
-	r, err := o.input.open(path, trace.FileOrder)
+func (o *benchOptions) read(stdin io.Reader, stderr io.Writer, path string) (*bench.Trace, *trace.Problem, error) {
+	r, err := o.input.open(stdin, path, trace.FileOrder, 0)
 	if err != nil {
 		return nil, nil, err
 	}

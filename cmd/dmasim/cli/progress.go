@@ -31,8 +31,8 @@ func newProgress(stderr io.Writer, variants int) *progress {
 }
 
 // watch returns an observer that moves the bar by one simulation in all.
-func (p *progress) watch(cfg sim.Config) sim.Observer {
-	return &runProgress{bar: p.bar, step: cfg.Duration / progressSteps}
+func (p *progress) watch(cfg sim.Config) []sim.Observer {
+	return []sim.Observer{&runProgress{bar: p.bar, step: cfg.Duration / progressSteps}}
 }
 
 // finish completes the bar, whatever became of the variants, and waits until it

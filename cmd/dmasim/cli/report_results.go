@@ -108,7 +108,7 @@ func (o *reportOptions) gatherOne(cmd *cobra.Command, dir string, of int) (*page
 	if err != nil {
 		return nil, err
 	}
-	c := &page.Content{Title: manifest.Scenario, Facts: facts(manifest)}
+	c := &page.Content{Title: manifest.Scenario, Facts: facts(&manifest)}
 	for _, name := range slices.Sorted(maps.Keys(files)) {
 		bare, isPNG := strings.CutSuffix(name, ".png")
 		if path.Dir(name) != "figures" || !isPNG && files[strings.TrimSuffix(name, ".svg")+".png"] != nil {
@@ -172,7 +172,7 @@ func (o *reportOptions) addRun(cmd *cobra.Command, c *page.Content, dir string, 
 	if missing != nil {
 		return nil
 	}
-	return o.each(cmd, len(c.Runs), func(ctx context.Context, i int, watch func(sim.Config) sim.Observer) error {
+	return o.each(cmd, len(c.Runs), func(ctx context.Context, i int, watch func(sim.Config) []sim.Observer) error {
 		return o.runAgain(ctx, &c.Runs[i], res, sc, &res.Variants[i], dir, o.buffers/(of*len(c.Runs)), watch)
 	})
 }
@@ -184,7 +184,7 @@ func notAgain(dir string, why error) string {
 }
 
 // each does something for each of n runs, some at a time, with a progress bar.
-func (o *reportOptions) each(cmd *cobra.Command, n int, do func(ctx context.Context, i int, watch func(sim.Config) sim.Observer) error) error {
+func (o *reportOptions) each(cmd *cobra.Command, n int, do func(ctx context.Context, i int, watch func(sim.Config) []sim.Observer) error) error {
 	bars := newProgress(cmd.ErrOrStderr(), n)
 	defer bars.finish()
 	return experiment.Each(cmd.Context(), runtime.GOMAXPROCS(0), n, func(ctx context.Context, i int) error { return do(ctx, i, bars.watch) })
@@ -192,7 +192,7 @@ func (o *reportOptions) each(cmd *cobra.Command, n int, do func(ctx context.Cont
 
 // runAgain runs a variant of a result again, to record where its buffers lay and to
 // explain failures.
-func (o *reportOptions) runAgain(ctx context.Context, r *page.Run, res *result.Result, sc *scenario.Scenario, v *result.Variant, dir string, buffers int, watch func(sim.Config) sim.Observer) error {
+func (o *reportOptions) runAgain(ctx context.Context, r *page.Run, res *result.Result, sc *scenario.Scenario, v *result.Variant, dir string, buffers int, watch func(sim.Config) []sim.Observer) error {
 	variant := sc.Variant(v.Name)
 	recorded, lives, err := recordLives(ctx, variant, variant.Spec.Seed, v.Run.Summary.Duration, buffers, watch)
 	switch {
@@ -229,7 +229,7 @@ func (o *reportOptions) runAgain(ctx context.Context, r *page.Run, res *result.R
 	return nil
 }
 
-func recordLives(ctx context.Context, v *scenario.Variant, seed uint64, duration time.Duration, buffers int, watch func(sim.Config) sim.Observer) (metrics.Run, *history.Record, error) {
+func recordLives(ctx context.Context, v *scenario.Variant, seed uint64, duration time.Duration, buffers int, watch func(sim.Config) []sim.Observer) (metrics.Run, *history.Record, error) {
 	limits := history.Limits{Pieces: buffers, Duration: duration}
 	run, lives, err := experiment.Record(ctx, v, seed, limits, experiment.Options{Observe: watch})
 	return run, &lives, err
@@ -279,13 +279,13 @@ func (o *reportOptions) addComparison(cmd *cobra.Command, c *page.Content, dir s
 		return fmt.Errorf("result %s: runs.csv: %w", dir, err)
 	}
 	c.Runs = make([]page.Run, len(sc.Variants))
-	return o.each(cmd, len(c.Runs), func(ctx context.Context, i int, watch func(sim.Config) sim.Observer) error {
+	return o.each(cmd, len(c.Runs), func(ctx context.Context, i int, watch func(sim.Config) []sim.Observer) error {
 		return o.replicate(ctx, &c.Runs[i], &sc.Variants[i], seeds[sc.Variants[i].Name], o.buffers/(of*len(c.Runs)), watch)
 	})
 }
 
 // replicate runs a variant of a comparison once.
-func (o *reportOptions) replicate(ctx context.Context, r *page.Run, v *scenario.Variant, seed uint64, buffers int, watch func(sim.Config) sim.Observer) error {
+func (o *reportOptions) replicate(ctx context.Context, r *page.Run, v *scenario.Variant, seed uint64, buffers int, watch func(sim.Config) []sim.Observer) error {
 	run, lives, err := recordLives(ctx, v, seed, v.Spec.Duration, buffers, watch)
 	if err != nil {
 		return err

@@ -61,7 +61,7 @@ The commands below spread the cells over machines that share a directory. Shard
 K/N is every Nth cell from cell K on; shards may run anywhere, in any order and
 more than once.`,
 		Example: `  dmasim sweep window.yaml
-  dmasim sweep reproduce/fifty-percent
+  dmasim sweep reproduce/littles-law
   dmasim sweep plan window.yaml
   dmasim sweep slurm window.yaml --shards 20 > window.sh
   sbatch window.sh

@@ -30,7 +30,7 @@ type traceOptions struct {
 }
 
 // traceFlags names the flags that a scenario says itself.
-var traceFlags = []string{"allocator", "device", "arena", "granule", "placement", "order", "heap", "page", "strict"}
+var traceFlags = []string{"allocator", "device", "arena", "granule", "placement", "order", "heap", "page", "strict", "from"}
 
 func (o *traceOptions) addFlags(flags *pflag.FlagSet) {
 	flags.StringArrayVar(&o.allocators, "allocator", []string{"first-fit"}, "trace: strategy to use; repeat it to compare several")
@@ -55,10 +55,13 @@ func (o *traceOptions) used(flags *pflag.FlagSet) string {
 // isTrace reports whether the argument of run is a trace: by its name, if that
 // says so, else by its content.
 func isTrace(path string) bool {
-	switch strings.ToLower(filepath.Ext(stem(path, ".gz"))) {
+	if path == "-" {
+		return true
+	}
+	switch strings.ToLower(filepath.Ext(trace.Stem(path))) {
 	case ".yaml", ".yml":
 		return false
-	case ".csv", ".bin", ".txt":
+	case ".csv", ".bin", ".txt", ".parquet":
 		return true
 	}
 	r, err := trace.Open(path, trace.Options{})
@@ -69,18 +72,13 @@ func isTrace(path string) bool {
 	return true
 }
 
-// stem returns the path without an extension, if it has that one.
-func stem(path, ext string) string {
-	if strings.EqualFold(filepath.Ext(path), ext) {
-		return path[:len(path)-len(ext)]
-	}
-	return path
-}
-
 // load makes a scenario around a trace, and returns what is known of the trace. A
 // trace that does not say at its head how much memory it needs is read twice.
 func (o *traceOptions) load(cmd *cobra.Command, path string) (*scenario.Scenario, *offline, error) {
-	r, err := o.input.open(path, trace.Order(o.order))
+	if path == "-" {
+		return nil, nil, errors.New("a trace that is run is read more than once: write standard input to a file first")
+	}
+	r, err := o.input.open(nil, path, trace.Order(o.order), 0)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -136,7 +134,7 @@ func (o *traceOptions) scenario(path string, spec scenario.Spec, size, granule m
 	if err != nil {
 		return nil, err
 	}
-	name := filepath.Base(stem(path, ".gz"))
+	name := filepath.Base(trace.Stem(path))
 	spec.Name = scenario.NameFor(strings.TrimSuffix(name, filepath.Ext(name)), "trace")
 	spec.Seed = 1
 	spec.Page = 4 * mem.KiB

@@ -12,28 +12,28 @@ import (
 
 func newTraceCutCommand() *cobra.Command {
 	var o convertOptions
-	var from, until time.Duration
+	var start, end time.Duration
 	cmd := &cobra.Command{
 		Use:   "cut TRACE OUT",
 		Short: "Write a part of a trace",
 		Long: `Write the part of a trace between two times, which count from its first event. What
-lives at --from is allocated then, in the order of allocation; what lives at --until
+lives at --start is allocated then, in the order of allocation; what lives at --end
 is never freed. What is missing in the trace is said of the whole.
 
 Formats are those of dmasim trace convert.`,
-		Example: `  dmasim trace cut cma.txt.gz part.csv --from 10s --until 20s`,
+		Example: `  dmasim trace cut cma.txt.gz part.csv --start 10s --end 20s`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			if from < 0 || until <= from {
-				return fmt.Errorf("--from %v, --until %v: want times from 0 on, the second after the first", from, until)
+			if start < 0 || end <= start {
+				return fmt.Errorf("--start %v, --end %v: want times from 0 on, the second after the first", start, end)
 			}
-			return o.run(cmd, args[0], args[1], func(w trace.Writer) trace.Writer { return trace.Cut(w, from, until) })
+			return o.run(cmd, args[0], args[1], func(w trace.Writer) (trace.Writer, error) { return trace.Cut(w, start, end), nil })
 		},
 	}
 	flags := cmd.Flags()
-	flags.DurationVar(&from, "from", 0, "`TIME` since the first event")
-	flags.DurationVar(&until, "until", math.MaxInt64, "`TIME` since the first event at which the part is over (default the end)")
-	flags.Lookup("until").DefValue = "0s" // the text says it
+	flags.DurationVar(&start, "start", 0, "`TIME` since the first event")
+	flags.DurationVar(&end, "end", math.MaxInt64, "`TIME` since the first event at which the part is over (default the end)")
+	flags.Lookup("end").DefValue = "0s" // the text says it
 	o.addFlags(flags)
 	return cmd
 }
@@ -51,7 +51,7 @@ Formats are those of dmasim trace convert.`,
 		Example: `  dmasim trace anonymise cma.txt.gz shared.csv.gz`,
 		Args:    cobra.ExactArgs(2),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			return o.run(cmd, args[0], args[1], trace.Anonymise)
+			return o.run(cmd, args[0], args[1], func(w trace.Writer) (trace.Writer, error) { return trace.Anonymise(w), nil })
 		},
 	}
 	o.addFlags(cmd.Flags())

@@ -13,22 +13,25 @@ import (
 func newTraceCommand() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "trace",
-		Short: "Look at traces of allocations, convert and cut them",
+		Short: "Look at traces of allocations, change them, fit work to them",
 		Args:  wantCommand,
 		RunE:  func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newTraceInfoCommand(), newTraceConvertCommand(), newTraceCutCommand(), newTraceAnonymiseCommand())
+	cmd.AddCommand(newTraceInfoCommand(), newTraceConvertCommand(), newTraceCutCommand(), newTraceScaleCommand(),
+		newTraceMergeCommand(), newTraceAnonymiseCommand(), newTraceFitCommand())
 	return cmd
 }
 
 // traceFormats is what the commands that read traces say of formats.
-const traceFormats = `The format is told by the content, and any of them may be gzipped:
+const traceFormats = `The format is told by the content, or by --from. A file may be compressed with gzip
+or Zstandard, and - is standard input:
 
   ftrace      what Linux traces, as tracefs or trace-cmd report print it: CMA,
               page blocks, Android's dma_heap_stat
   bufinfo     pictures of debugfs's dma_buf/bufinfo, one after the other
   sysfs       pictures of /sys/kernel/dmabuf/buffers, with times between them
   csv         our own: a row for each event
+  parquet     the same columns as Parquet; not from a pipe
   minimalloc  MiniMalloc's CSV: a row for each buffer
   placement   allocations and frees in order, binary or text`
 
@@ -49,7 +52,7 @@ missing in it.`,
   dmasim trace info cma.txt.gz --heap reserved --strict --json`,
 		Args: cobra.ExactArgs(1),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			r, err := input.open(args[0], "")
+			r, err := input.open(cmd.InOrStdin(), args[0], "", 0)
 			if err != nil {
 				return err
 			}

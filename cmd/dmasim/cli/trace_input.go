@@ -5,28 +5,49 @@ import (
 	"io"
 	"slices"
 	"strings"
+	"time"
 
 	"github.com/spf13/pflag"
 
 	"dmasim/mem"
 	"dmasim/workloads/trace"
+	_ "dmasim/workloads/trace/parquet" // a format
 )
 
 // traceInput are the flags of the commands that read traces.
 type traceInput struct {
+	format string // "": told by the content
 	heaps  []string
 	page   mem.Size
 	strict bool
 }
 
 func (o *traceInput) addFlags(flags *pflag.FlagSet, prefix string) {
+	flags.StringVar(&o.format, "from", "", prefix+"`FORMAT` of the file, where its content does not tell")
 	flags.StringArrayVar(&o.heaps, "heap", nil, prefix+"heap of the recording to take, by `NAME`; may be repeated")
 	flags.TextVar(&o.page, "page", mem.Size(0), prefix+"page `SIZE` of the machine that was recorded, where it counts pages; 0B: what the trace says, else 4KiB")
 	flags.BoolVar(&o.strict, "strict", false, prefix+"refuse a recording in which something is missing")
 }
 
-func (o *traceInput) open(path string, order trace.Order) (*trace.Reader, error) {
-	return trace.Open(path, trace.Options{Page: o.page, Heaps: o.heaps, Order: order})
+// open starts to read a file, or with - standard input.
+func (o *traceInput) open(stdin io.Reader, path string, order trace.Order, tick time.Duration) (*trace.Reader, error) {
+	formats := formatNames()
+	if o.format != "" && !slices.Contains(formats, o.format) {
+		return nil, fmt.Errorf("--from %q, want one of %s%s", o.format, strings.Join(formats, ", "), didYouMean(o.format, formats))
+	}
+	options := trace.Options{Format: trace.Format(o.format), Page: o.page, Heaps: o.heaps, Order: order, Tick: tick}
+	if path == "-" {
+		return trace.NewReader(stdin, "standard input", options)
+	}
+	return trace.Open(path, options)
+}
+
+func formatNames() []string {
+	var names []string
+	for _, f := range trace.Formats() {
+		names = append(names, string(f))
+	}
+	return names
 }
 
 // summarise reads a trace that is to be played to its end, and checks it.

@@ -4,6 +4,7 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"os"
 	"runtime"
 	"strconv"
@@ -76,77 +77,88 @@ type told struct {
 	control [64]byte
 }
 
-// obey closes the descriptors that are left over from the exec before, and does what
-// the channel says until it is closed.
-func obey(leftOver []string) error {
-	runtime.LockOSThread() // a fork copies this thread
+// A fork copies the thread that obeys, and /proc/PID/fd shows the main thread's files:
+// be that the same one.
+func init() {
+	if len(os.Args) == 2 && os.Args[1] == Role {
+		runtime.LockOSThread()
+	}
+}
+
+// obey does what the channel says until it is closed.
+func obey() error {
+	runtime.LockOSThread()
 	p := &told{}
 	if err := p.prepare(); err != nil {
 		return err
 	}
-	// The runtime opens the files of its poller when it first needs one, at whatever
-	// descriptors are free: now, while those of programs are taken.
-	r, w, err := os.Pipe()
-	if err != nil {
+	if err := partFromRuntime(); err != nil {
 		return err
-	}
-	if err := errors.Join(r.Close(), w.Close(), closeCopies()); err != nil {
-		return err
-	}
-	for _, text := range leftOver {
-		fd, err := strconv.Atoi(text)
-		if err != nil {
-			return err
-		}
-		if err := unix.Close(fd); err != nil {
-			return err
-		}
 	}
 	p.loop()
 	return nil
 }
 
-// replace goes on after an exec, which has dropped what it drops. While the runtime
-// started, some of its files, which are all closed on exec, took descriptors that are
-// free for programs. They stay there, since the runtime uses them, and copies of the
-// channel take what else is free, while this program is executed again and its
-// runtime starts; then it closes them all.
-func replace() error {
-	args := []string{Role, Role}
-	for fd := FirstFD; fd < ChannelFD; fd++ {
-		flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
-		switch {
-		case err != nil:
-			err = unix.Dup3(ChannelFD, fd, 0)
-		case flags&unix.FD_CLOEXEC != 0:
-			_, err = unix.FcntlInt(uintptr(fd), unix.F_SETFD, 0)
-			args = append(args, strconv.Itoa(fd))
-		}
-		if err != nil {
-			return err
-		}
+// partFromRuntime gives this thread descriptors of its own, without what the runtime
+// has opened, at whatever numbers were free: other threads keep that, and may open
+// more, and lose what this process was given. From here on this thread may only
+// do raw system calls: a poller that it made would not be there for the others.
+func partFromRuntime() error {
+	if err := unix.Unshare(unix.CLONE_FILES); err != nil {
+		return fmt.Errorf("unshare descriptors: %w", err)
 	}
-	exe, err := os.Readlink("/proc/self/exe")
+	given, opened, err := descriptors()
 	if err != nil {
-		return err
+		return fmt.Errorf("list descriptors: %w", err)
 	}
-	return unix.Exec(exe, args, Environment)
+	closed := make(chan error)
+	go func() { closed <- closeAll(given) }() // on another thread: this one is locked
+	return errors.Join(<-closed, closeAll(opened))
 }
 
-// closeCopies closes the copies of the channel that kept descriptors free.
-func closeCopies() error {
-	var channel, other unix.Stat_t
-	if err := unix.Fstat(ChannelFD, &channel); err != nil {
-		return err
+// descriptors returns what this process has open from FirstFD on: what it was given,
+// and what it has opened itself. An exec leaves none that is to be closed on exec, and
+// Go opens no others.
+func descriptors() (given, opened []int, err error) {
+	list, err := unix.Open("/proc/thread-self/fd", unix.O_RDONLY|unix.O_DIRECTORY|unix.O_CLOEXEC, 0)
+	if err != nil {
+		return nil, nil, err
 	}
-	for fd := FirstFD; fd < ChannelFD; fd++ {
-		if unix.Fstat(fd, &other) == nil && other.Dev == channel.Dev && other.Ino == channel.Ino {
-			if err := unix.Close(fd); err != nil {
-				return err
+	defer func() { err = errors.Join(err, unix.Close(list)) }()
+	buffer := make([]byte, 4096)
+	for {
+		n, err := unix.ReadDirent(list, buffer)
+		if err != nil || n == 0 {
+			return given, opened, err
+		}
+		_, _, names := unix.ParseDirent(buffer[:n], -1, nil)
+		for _, name := range names {
+			fd, err := strconv.Atoi(name)
+			if err != nil {
+				return nil, nil, err
+			}
+			if fd < FirstFD || fd == list {
+				continue
+			}
+			flags, err := unix.FcntlInt(uintptr(fd), unix.F_GETFD, 0)
+			switch {
+			case err != nil:
+				return nil, nil, err
+			case flags&unix.FD_CLOEXEC != 0:
+				opened = append(opened, fd)
+			default:
+				given = append(given, fd)
 			}
 		}
 	}
-	return nil
+}
+
+func closeAll(fds []int) error {
+	var failed error
+	for _, fd := range fds {
+		failed = errors.Join(failed, unix.Close(fd))
+	}
+	return failed
 }
 
 // prepare sets all pointers: where the stack must not grow there is no room for what
@@ -163,7 +175,7 @@ func (p *told) prepare() error {
 	if p.executable, err = unix.BytePtrFromString(exe); err != nil {
 		return err
 	}
-	for i, text := range []string{replacedRole, replacedRole} {
+	for i, text := range []string{Role, Role} {
 		if p.arguments[i], err = unix.BytePtrFromString(text); err != nil {
 			return err
 		}

@@ -4,6 +4,4 @@ package process
 
 import "dmasim/allocator/dmaheap"
 
-func obey([]string) error { return dmaheap.ErrUnsupported }
-
-func replace() error { return dmaheap.ErrUnsupported }
+func obey() error { return dmaheap.ErrUnsupported }

@@ -60,11 +60,8 @@ func Start(files ...*os.File) (*Ancestor, error) {
 	a.command = exec.Command(exe, Role)
 	a.command.Env = Environment
 	a.command.Stderr = os.Stderr
-	// The runtime opens files while it starts: not where programs have theirs.
-	for range ChannelFD - FirstFD {
-		a.command.ExtraFiles = append(a.command.ExtraFiles, channel)
-	}
-	a.command.ExtraFiles = append(a.command.ExtraFiles, files...)
+	// Descriptors of nil are closed, also what this process was given itself.
+	a.command.ExtraFiles = append(make([]*os.File, ChannelFD-FirstFD), files...)
 	a.command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := a.command.Start(); err != nil {
 		return nil, errors.Join(err, unix.Close(ours))

@@ -4,8 +4,10 @@ package process
 
 import (
 	"errors"
+	"fmt"
 	"io"
 	"os"
+	"strconv"
 	"testing"
 
 	"golang.org/x/sys/unix"
@@ -86,10 +88,10 @@ func TestDescriptors(t *testing.T) {
 	call(t, "fork", errno, 0, err)
 	_, errno, err = child.Dup(fd, false)
 	call(t, "the child is limited too", errno, unix.EMFILE, err)
-	errno, err = child.CloseFD(third)
-	call(t, "close", errno, 0, err)
 	errno, err = child.Exec()
 	call(t, "exec", errno, 0, err)
+	errno, err = child.CloseFD(third)
+	call(t, "exec kept the last", errno, 0, err)
 	errno, err = child.CloseFD(second)
 	call(t, "exec closed it", errno, unix.EBADF, err)
 	errno, err = child.CloseFD(fd)
@@ -101,6 +103,57 @@ func TestDescriptors(t *testing.T) {
 	call(t, "the parent has it", errno, 0, err)
 	_, errno, err = p.Open("there is no such heap", false)
 	call(t, "open", errno, unix.ENOENT, err)
+}
+
+// TestRuntimeHasNoDescriptors holds the runtime's files not to be among a process's,
+// also at numbers that come free by an exec, before the runtime starts.
+func TestRuntimeHasNoDescriptors(t *testing.T) {
+	const limit = FirstFD + 12
+	p := spawn(t, limit)
+	_, file := pipe(t)
+	fill := func() {
+		t.Helper()
+		for want := FirstFD; want < limit; want++ {
+			fd, errno, err := p.Accept(file, true)
+			if call(t, "accept", errno, 0, err); fd != want {
+				t.Fatalf("descriptor %d, want %d", fd, want)
+			}
+		}
+	}
+	for range 3 {
+		fill()
+		errno, err := p.Exec()
+		call(t, "exec", errno, 0, err)
+	}
+	fill()
+	entries, err := os.ReadDir(fmt.Sprintf("/proc/%d/fd", p.pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, e := range entries {
+		fd, err := strconv.Atoi(e.Name())
+		if err != nil || fd >= limit && fd < ChannelFD {
+			t.Errorf("descriptor %q: %v", e.Name(), err)
+		}
+	}
+}
+
+// TestExecClosesForAll holds no thread of a process to keep what the process closes.
+func TestExecClosesForAll(t *testing.T) {
+	p := spawn(t, 16)
+	read, write := pipe(t)
+	fd, errno, err := p.Accept(write, false)
+	call(t, "accept", errno, 0, err)
+	errno, err = p.Exec()
+	call(t, "exec", errno, 0, err)
+	errno, err = p.CloseFD(fd)
+	call(t, "close", errno, 0, err)
+	if err := write.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if n, err := read.Read(make([]byte, 1)); n != 0 || err != io.EOF { // waits for the last writer
+		t.Errorf("%d, %v", n, err)
+	}
 }
 
 // What an exec closes is free afterwards: the new program's own files lie elsewhere.
@@ -181,7 +234,7 @@ func TestChannelEnds(t *testing.T) {
 }
 
 func TestMainWantsItsRole(t *testing.T) {
-	for _, args := range [][]string{nil, {"run"}, {"0", Role}} {
+	for _, args := range [][]string{nil, {"run"}, {Role, "0"}} {
 		if _, is := Main(args); is {
 			t.Errorf("%q is such a process", args)
 		}
