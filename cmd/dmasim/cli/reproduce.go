@@ -124,7 +124,7 @@ func reproduce(cmd *cobra.Command, dir string) (*reproduction, error) {
 }
 
 // runAgain does the command that made a result, with the results in again.
-func runAgain(cmd *cobra.Command, m *result.Manifest, dir, again string) error {
+func runAgain(cmd *cobra.Command, m result.Manifest, dir, again string) error {
 	var run *cobra.Command
 	input := filepath.Join(dir, "scenario.yaml")
 	switch m.Content {
@@ -158,7 +158,7 @@ func runAgain(cmd *cobra.Command, m *result.Manifest, dir, again string) error {
 }
 
 // formatsOf are the formats of the figures of a result.
-func formatsOf(m *result.Manifest) string {
+func formatsOf(m result.Manifest) string {
 	var list []string
 	for _, f := range report.Formats() {
 		if slices.ContainsFunc(slices.Collect(maps.Keys(m.Files)), func(name string) bool {
@@ -171,7 +171,7 @@ func formatsOf(m *result.Manifest) string {
 }
 
 // unlike says in what the programs of two results differ.
-func unlike(then, now *result.Manifest) []string {
+func unlike(then, now result.Manifest) []string {
 	list := []string{}
 	for _, p := range []struct{ what, then, now string }{
 		{"version", then.Version, now.Version},

@@ -5,12 +5,17 @@ const columnWidth = 46;
 const columnGap = 8;
 const smallest = 2; // dots below which blocks are merged
 
-// colors are how clients are drawn, by name, alike in all runs.
+// Colors are how clients are drawn, by name, alike in all runs, and in the figures: those
+// who ever had a buffer come first.
 class Colors {
   constructor(scenes) {
     this.names = [];
-    for (const scene of scenes) {
-      for (const c of scene.clients) if (!this.names.includes(c.name)) this.names.push(c.name);
+    for (const served of [true, false]) {
+      for (const scene of scenes) {
+        for (const c of scene.clients) {
+          if (c.requests > c.failures === served && !this.names.includes(c.name)) this.names.push(c.name);
+        }
+      }
     }
     this.chosen = undefined; // the only one that is not faded
   }
