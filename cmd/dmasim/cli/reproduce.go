@@ -91,14 +91,14 @@ func reproduce(cmd *cobra.Command, dir string) (*reproduction, error) {
 	}
 	defer os.RemoveAll(again)
 	defer os.RemoveAll(again + ".cells")
-	if err := runAgain(cmd, &m, dir, again); err != nil {
+	if err := runAgain(cmd, m, dir, again); err != nil {
 		return nil, err
 	}
 	now, err := result.ReadManifest(again)
 	if err != nil {
 		return nil, failedRun{err}
 	}
-	r := &reproduction{Result: dir, Files: len(m.Files), Unlike: unlike(&m, &now), Differ: []string{}}
+	r := &reproduction{Result: dir, Files: len(m.Files), Unlike: unlike(m, now), Differ: []string{}}
 	names := slices.Collect(maps.Keys(m.Files))
 	for name := range now.Files {
 		if _, both := m.Files[name]; !both {
