@@ -15,7 +15,7 @@ import (
 func Transfers(v scenario.Variant, client string, buffers int) []Bar {
 	w := &transfers{client: client, numbers: map[uint64]int{}, lives: make([]Bar, buffers), done: make([][]Bar, buffers)}
 	Must(experiment.Simulate(context.Background(), &v, v.Spec.Seed, experiment.Options{
-		Observe: func(cfg sim.Config) sim.Observer { w.cfg = cfg; return w },
+		Observe: func(cfg sim.Config) []sim.Observer { w.cfg = cfg; return []sim.Observer{w} },
 	}))
 	var bars []Bar
 	for i := range min(w.born, buffers) {
