@@ -8,6 +8,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "dmasim/allocator/kernel" // strategies that experiments name
 	"dmasim/sim/experiment/sweep"
 	"dmasim/sim/scenario"
 )
