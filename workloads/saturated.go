@@ -44,6 +44,9 @@ func NewSaturated(config ChurnConfig) (*Saturated, error) {
 	return s, nil
 }
 
+// ClosedLoop implements [Reactive].
+func (s *Saturated) ClosedLoop() bool { return true }
+
 // Next implements [Source].
 func (s *Saturated) Next(last *Outcome) (Op, bool) {
 	switch {

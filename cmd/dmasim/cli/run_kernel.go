@@ -87,6 +87,11 @@ func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) (fai
 		sc.SetSeed(o.seed)
 	}
 	v := &sc.Variants[0]
+	for _, w := range v.Spec.Workloads {
+		if w.Adversary != nil {
+			return fmt.Errorf("workload %s: an adversary goes by addresses, which the kernel does not tell", w.Name)
+		}
+	}
 	cfg, err := v.Build(v.Spec.Seed)
 	if err != nil {
 		return err
