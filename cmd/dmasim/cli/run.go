@@ -29,6 +29,7 @@ const defaultScenario = "cedar-256mib"
 type runOptions struct {
 	out      string
 	asJSON   bool
+	parquet  bool
 	check    bool
 	report   bool
 	seed     uint64
@@ -106,6 +107,7 @@ skipped. --dry-run says what would be done.`,
 	flags := cmd.Flags()
 	flags.StringVarP(&o.out, "out", "o", "", "directory for the results (default dmasim-out/NAME)")
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
+	flags.BoolVar(&o.parquet, "parquet", false, "also write the tables as Parquet")
 	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
 	o.formats.addTo(flags)
@@ -147,7 +149,12 @@ func (o *runOptions) run(cmd *cobra.Command, name string) error {
 		return err
 	}
 	res.Host = result.NewHost(start, time.Since(start))
-	if err := result.Write(cmd.Context(), out, res, report.FigureFiles(figures, o.formats)...); err != nil {
+	extra := report.FigureFiles(figures, o.formats)
+	if o.parquet {
+		extra = append(extra, res.ParquetFiles()...)
+		res.Manifest.Options = optionsOf(cmd.Flags(), "parquet")
+	}
+	if err := result.Write(cmd.Context(), out, res, extra...); err != nil {
 		return failedRun{err}
 	}
 	if o.report {

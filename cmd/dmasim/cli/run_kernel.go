@@ -52,7 +52,7 @@ func (k *kernelOptions) check(flags *pflag.FlagSet) error {
 		if k.budget == 0 {
 			return errors.New("--budget 0B: want more than nothing")
 		}
-		for _, name := range []string{"out", "check", "report"} {
+		for _, name := range []string{"out", "check", "report", "parquet"} {
 			if flags.Changed(name) {
 				return fmt.Errorf("--%s is for simulations: with --backend kernel no result directory is written", name)
 			}
