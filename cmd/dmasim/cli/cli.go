@@ -44,6 +44,17 @@ type failedRun struct{ error }
 
 func (e failedRun) Unwrap() error { return e.error }
 
+// output is standard output, which is of the world outside.
+type output struct{ io.Writer }
+
+func (o output) Write(p []byte) (int, error) {
+	n, err := o.Writer.Write(p)
+	if err != nil {
+		err = failedRun{err}
+	}
+	return n, err
+}
+
 // Main runs the command line and returns the exit status.
 func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	if vm.Init() {
@@ -60,7 +71,7 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(stdout)
+	root.SetOut(output{stdout})
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
 	switch {
