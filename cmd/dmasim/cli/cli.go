@@ -44,13 +44,18 @@ type failedRun struct{ error }
 
 func (e failedRun) Unwrap() error { return e.error }
 
-// output is standard output, which is of the world outside.
-type output struct{ io.Writer }
+// output is standard output. It remembers that it could not be written, which most
+// commands do not look at.
+type output struct {
+	io.Writer
+	failed error
+}
 
-func (o output) Write(p []byte) (int, error) {
+func (o *output) Write(p []byte) (int, error) {
 	n, err := o.Writer.Write(p)
 	if err != nil {
 		err = failedRun{err}
+		o.failed = err
 	}
 	return n, err
 }
@@ -71,9 +76,13 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 	root := newRootCommand()
 	root.SetArgs(args)
 	root.SetIn(stdin)
-	root.SetOut(output{stdout})
+	out := &output{Writer: stdout}
+	root.SetOut(out)
 	root.SetErr(stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.failed
+	}
 	switch {
 	case err == nil:
 		return 0
