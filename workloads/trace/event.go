@@ -24,3 +24,19 @@ type Event struct {
 	Placed bool   // the recording tells the address
 	Heap   string // where the buffer came from; "": the recording does not say
 }
+
+// rename replaces the buffer's name by one that nobody else has had: of an
+// allocation by the next number, which names remembers until its free.
+func (e *Event) rename(names map[uint64]uint64, next *uint64) {
+	if e.Kind == workloads.Free {
+		name := names[e.Buffer]
+		delete(names, e.Buffer)
+		e.Buffer = name
+		return
+	}
+	if !e.Failed {
+		names[e.Buffer] = *next
+	}
+	e.Buffer = *next
+	*next++
+}

@@ -4,8 +4,6 @@ import (
 	"fmt"
 	"math"
 	"time"
-
-	"dmasim/workloads"
 )
 
 // Part is one of the traces that [Merge] makes one of.
@@ -77,17 +75,7 @@ func (m *merger) write(w Writer, p *mergedPart) error {
 		}
 		e.Heap = name
 	}
-	if e.Kind == workloads.Free {
-		name := p.names[e.Buffer]
-		delete(p.names, e.Buffer)
-		e.Buffer = name
-	} else {
-		if !e.Failed {
-			p.names[e.Buffer] = m.named
-		}
-		e.Buffer = m.named
-		m.named++
-	}
+	e.rename(p.names, &m.named)
 	if err := w.Write(&e); err != nil {
 		return err
 	}

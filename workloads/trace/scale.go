@@ -145,17 +145,7 @@ func (s *scaler) size(n uint64) (uint64, error) {
 func (s *scaler) flush(now time.Duration) error {
 	for len(s.waiting) > 0 && s.waiting[0].event.At <= now {
 		e := heap.Pop(&s.waiting).(late).event
-		if e.Kind == workloads.Free {
-			name := s.names[e.Buffer]
-			delete(s.names, e.Buffer)
-			e.Buffer = name
-		} else {
-			if !e.Failed {
-				s.names[e.Buffer] = s.named
-			}
-			e.Buffer = s.named
-			s.named++
-		}
+		e.rename(s.names, &s.named)
 		if err := s.Writer.Write(&e); err != nil {
 			return err
 		}

@@ -41,8 +41,9 @@ here and in the last lines of the file.
 Exit status: that of COMMAND, if there is one; else 0, or 1 if the trace can't be
 used or the file not written.`,
 		Example: `  sudo dmasim kernel record --out cma.txt.gz --duration 10s
-  sudo dmasim kernel record -o run.txt --event 'cma/*' -- v4l2-ctl --stream-mmap
-  dmasim kernel vm --lane cma -- kernel record --out cma.txt -- dmasim validate`,
+  sudo dmasim kernel record -o run.txt -- dmasim run my.yaml --backend kernel
+  dmasim kernel vm --lane cma -- kernel record --out cma.txt -- \
+    dmasim validate --aspect cma --operations 100`,
 		RunE: func(cmd *cobra.Command, args []string) error { return o.run(cmd, args) },
 	}
 	flags := cmd.Flags()

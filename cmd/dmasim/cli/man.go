@@ -74,8 +74,8 @@ func manualPage(cmd *cobra.Command) ([]byte, error) {
 	return text.Bytes(), err
 }
 
-// keepIndented makes what Markdown takes for text to be set as it is of the
-// paragraphs that are indented.
+// keepIndented indents lines that are indented so far that Markdown, which the page is
+// made from, leaves their breaks and columns alone.
 func keepIndented(text string) string {
 	lines := strings.Split(text, "\n")
 	for i, line := range lines {

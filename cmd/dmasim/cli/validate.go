@@ -58,10 +58,11 @@ not, whose memory it reads and writes instead.
 Exit status: 0 if something was compared and all of it agrees, 1 if not, 2 for a
 mistake in the command line or the file. What can't be observed here is listed as
 not checked.`,
-		Example: `  dmasim kernel vm -- validate
-  dmasim kernel vm --lane cma -- validate --operations 3500 --seed 7
+		Example: `  dmasim kernel vm --memory 320MiB -- validate --aspect errno,life,exhaustion
   dmasim kernel vm --memory 640MiB -- validate --device edu
-  dmasim validate --ops sequence.txt --json --picture maps.png`,
+  dmasim kernel vm --lane cma --cma 28M@100M -- validate --aspect cma \
+    --operations 3500
+  dmasim kernel vm --lane cma -- validate --ops sequence.txt --picture maps.png`,
 		Args: cobra.NoArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return o.run(cmd) },
 	}

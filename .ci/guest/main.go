@@ -1,6 +1,6 @@
-// Command leaks is dmasim with one command more, for virtual machines: leaks runs
+// Command guest is dmasim with two commands more, for virtual machines: leaks runs
 // dmasim on the kernel's heaps, ends it in every way there is, and wants the kernel
-// to list no more dma-bufs than before.
+// to list no more dma-bufs than before; exec runs another program.
 package main
 
 import (
@@ -19,9 +19,21 @@ import (
 )
 
 func main() {
-	if len(os.Args) != 2 || os.Args[1] != "leaks" {
+	var command string
+	if len(os.Args) > 1 {
+		command = os.Args[1]
+	}
+	switch {
+	case command == "leaks":
+		leaks()
+	case command == "exec" && len(os.Args) > 2:
+		fail(syscall.Exec(os.Args[2], os.Args[2:], os.Environ()))
+	default:
 		os.Exit(cli.Main(os.Args[1:], os.Stdin, os.Stdout, os.Stderr))
 	}
+}
+
+func leaks() {
 	failed := false
 	for _, scenario := range []struct{ name, text string }{{"workload", workload}, {"programs", programs}} {
 		file := "/tmp/" + scenario.name + ".yaml"
@@ -43,7 +55,7 @@ func main() {
 }
 
 func fail(err error) {
-	fmt.Fprintf(os.Stderr, "dmasim: leaks: %v\n", err)
+	fmt.Fprintf(os.Stderr, "dmasim: guest: %v\n", err)
 	os.Exit(1)
 }
 
