@@ -51,7 +51,8 @@ type Allocation struct {
 	// for which a list of the CPU was refilled.
 	Takes []Take
 	// Disturbed says that more happened than Takes tells, such as pages that came
-	// back, so that the free lists can't be predicted.
+	// back, or that the free lists changed while they were looked at, so that they
+	// can't be predicted.
 	Disturbed bool
 }
 

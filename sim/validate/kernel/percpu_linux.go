@@ -71,6 +71,39 @@ func (w *perCPUWatch) pageset() (pageset, error) {
 	return readPageset(string(w.text[:n]), w.zone.Name)
 }
 
+// trim makes the kernel trim the lists once, as it does when pages are freed to lists
+// that are full. It then sees that the zone has enough free pages, which it does not
+// look at otherwise (free_unref_page_commit): once a request found no block that is
+// large enough, the zone counts as below its high watermark (ZONE_BELOW_HIGH) and its
+// lists do not grow. No file tells of that.
+func (w *perCPUWatch) trim(heap *dmaheap.Heap) error {
+	lists, err := w.pageset()
+	if err != nil {
+		return err
+	}
+	// Buffers this small are made of single pages. Lists that may not grow are full
+	// before all of these are freed.
+	const single = 15 // pages
+	limits := w.sizing().Limits()
+	var list []*dmaheap.Buffer
+	for pages := max(lists.high, limits.HighMin) + limits.Batch; pages > 0; pages -= single {
+		b, allocErr := heap.Alloc(single * pageSize())
+		if allocErr != nil {
+			err = allocErr
+			break
+		}
+		list = append(list, b)
+	}
+	for _, b := range list {
+		err = errors.Join(err, b.Close())
+	}
+	return err
+}
+
+func (w *perCPUWatch) sizing() buddy.Sizing {
+	return buddy.Sizing{PageSize: pageSize(), Managed: w.zone.Managed, LowWatermark: w.zone.Low - w.zone.Boost}
+}
+
 // begin empties the lists, and marks the moment in the trace. Something may happen
 // in between; it is tried again then.
 func (w *perCPUWatch) begin() (start pageset, err error) {
@@ -115,7 +148,7 @@ func (w *perCPUWatch) end(start pageset) (window validate.PerCPUWindow, err erro
 		return window, errLostMarks
 	}
 	window = validate.PerCPUWindow{
-		Sizing: buddy.Sizing{PageSize: pageSize(), Managed: w.zone.Managed, LowWatermark: w.zone.Low - w.zone.Boost},
+		Sizing: w.sizing(),
 		Batch:  start.batch, High: start.high, Pages: end.count, EndHigh: end.high,
 	}
 	whole, err := readPageEvents(&window, text, w.memory.State, w.zone.Name)
@@ -133,6 +166,9 @@ func perCPUWindow(heap *dmaheap.Heap, random *rand.Rand, requests int) (window v
 		return window, err
 	}
 	defer func() { err = errors.Join(err, w.close()) }()
+	if err := w.trim(heap); err != nil {
+		return window, err
+	}
 	start, err := w.begin()
 	if err != nil {
 		return window, err

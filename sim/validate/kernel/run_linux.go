@@ -108,7 +108,7 @@ func runSystem(ctx context.Context, o *Options, r *Result) (err error) {
 		return err
 	}
 	r.Add(aspects...)
-	r.Notes = append(r.Notes, fmt.Sprintf("system: the free lists after %d of %d requests were not compared: pages came back meanwhile", disturbed, requests))
+	r.Notes = append(r.Notes, fmt.Sprintf("system: the free lists after %d of %d requests were not compared: pages came back meanwhile, or the lists changed while they were looked at", disturbed, requests))
 	return nil
 }
 

@@ -37,11 +37,15 @@ type SystemHeap struct {
 // may happen between it and the request.
 var procFiles = []string{"meminfo", "iomem", "zoneinfo", "buddyinfo", "pagetypeinfo"}
 
+// Marks in the trace: the free lists are looked at before the request and after it.
 const (
-	markBefore = "dmasim before"
-	markAfter  = "dmasim after"
-	mostText   = 64 << 10 // bytes of a file of /proc
+	markBefore  = "dmasim before"
+	markCounted = "dmasim counted"
+	markAgain   = "dmasim again"
+	markAfter   = "dmasim after"
 )
+
+const mostText = 64 << 10 // bytes of a file of /proc
 
 // pageEvents are all events by which free lists change.
 var pageEvents = []string{
@@ -143,17 +147,11 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 			return a, err
 		}
 	}
-	if _, err := h.marker.WriteString(markBefore); err != nil {
-		return a, err
-	}
-	if err := h.read(procFiles[counts], before); err != nil {
+	if err := h.count(before, markBefore, markCounted); err != nil {
 		return a, err
 	}
 	buffer, allocErr := h.heap.Alloc(bytes)
-	if err := h.read(procFiles[counts], after); err != nil {
-		return a, err
-	}
-	if _, err := h.marker.WriteString(markAfter); err != nil {
+	if err := h.count(after, markAgain, markAfter); err != nil {
 		return a, err
 	}
 	for _, name := range procFiles[:counts] {
@@ -177,12 +175,19 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 	if err != nil {
 		return a, err
 	}
-	_, text, found := strings.Cut(text, markBefore)
-	text, _, ended := strings.Cut(text, markAfter)
-	if !found || !ended {
-		return a, errLostMarks
+	return a, readAllocation(&a, text)
+}
+
+// count reads the file that counts what is free, between two marks.
+func (h *SystemHeap) count(into map[string][]byte, from, to string) error {
+	if _, err := h.marker.WriteString(from); err != nil {
+		return err
 	}
-	return a, readTakes(&a, text)
+	if err := h.read(procFiles[len(procFiles)-1], into); err != nil {
+		return err
+	}
+	_, err := h.marker.WriteString(to)
+	return err
 }
 
 // Free closes a buffer.
@@ -249,7 +254,32 @@ func parseEvent(line string) *event {
 	return e
 }
 
-// readTakes reads what happened between the two looks at the free lists.
+// readAllocation reads what happened from the first look at the free lists to the
+// second. What changes them while they are looked at may be in what was seen or not,
+// so nothing can be predicted then.
+func readAllocation(a *validate.Allocation, text string) error {
+	var parts [3]string
+	for i, mark := range []string{markBefore, markCounted, markAgain, markAfter} {
+		part, rest, found := strings.Cut(text, mark)
+		if !found {
+			return errLostMarks
+		}
+		if i > 0 {
+			parts[i-1] = part
+		}
+		text = rest
+	}
+	for _, part := range []string{parts[0], parts[2]} {
+		var looking validate.Allocation
+		if err := readTakes(&looking, part); err != nil {
+			return err
+		}
+		a.Disturbed = a.Disturbed || looking.Disturbed || len(looking.Takes) > 0
+	}
+	return readTakes(a, parts[1])
+}
+
+// readTakes reads what was taken from the free lists, and the blocks of a buffer.
 func readTakes(a *validate.Allocation, text string) error {
 	last := "" // page frame taken
 	for _, line := range strings.Split(text, "\n") {
@@ -304,6 +334,9 @@ func addBlock(a *validate.Allocation, e *event) error {
 		return nil
 	}
 	pfn, err := e.number("pfn")
+	if err == nil && pfn == 0 { // there was none of this order
+		return nil
+	}
 	order, orderErr := e.number("order")
 	kind, kindErr := e.number("migratetype")
 	a.Blocks = append(a.Blocks, validate.PageBlock{Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})

@@ -53,3 +53,31 @@ func TestReadTakes(t *testing.T) {
 		t.Error("a torn line is read")
 	}
 }
+
+// TestReadAllocation has pages taken at every moment: while the free lists are looked
+// at, it is not known whether the look saw it.
+func TestReadAllocation(t *testing.T) {
+	mark := func(text string) string { return " x-1 [000] ..... 1.0: tracing_mark_write: " + text + "\n" }
+	const taken = " x-1 [000] ..... 1.1: mm_page_alloc_zone_locked: page=0 pfn=0x1 order=0 migratetype=0 percpu_refill=1\n"
+	const cached = " x-1 [000] ..... 1.1: mm_page_alloc: page=0 pfn=0x1 order=0 migratetype=0 gfp_flags=GFP_KERNEL\n"
+	for _, test := range []struct {
+		name      string
+		text      string
+		takes     int
+		disturbed bool
+	}{
+		{"only by the request", mark(markBefore) + cached + mark(markCounted) + taken + taken + mark(markAgain) + mark(markAfter), 2, false},
+		{"before and after", taken + mark(markBefore) + mark(markCounted) + taken + mark(markAgain) + mark(markAfter) + taken, 1, false},
+		{"during the first look", mark(markBefore) + taken + mark(markCounted) + taken + mark(markAgain) + mark(markAfter), 1, true},
+		{"during the second", mark(markBefore) + mark(markCounted) + mark(markAgain) + taken + mark(markAfter), 0, true},
+	} {
+		a := validate.Allocation{Before: &machine.State{}}
+		if err := readAllocation(&a, test.text); err != nil || len(a.Takes) != test.takes || a.Disturbed != test.disturbed {
+			t.Errorf("%s: %v, %d taken, disturbed %v", test.name, err, len(a.Takes), a.Disturbed)
+		}
+	}
+	var a validate.Allocation
+	if err := readAllocation(&a, mark(markBefore)+mark(markAgain)+mark(markAfter)); err == nil {
+		t.Error("a lost mark goes unnoticed")
+	}
+}
