@@ -25,7 +25,7 @@ type ModelArea struct {
 	cfg     AreaConfig
 	area    *cma.Area
 	files   *cma.Debugfs
-	buffers map[string]mem.Range // by ID; empty for those of the system heap
+	buffers map[string]mem.Range // by ID
 	stats   AreaStats
 }
 
@@ -58,20 +58,17 @@ func NewModelArea(cfg AreaConfig) (*ModelArea, error) {
 func (m *ModelArea) Do(op Operation) (AreaOutcome, error) {
 	out := AreaOutcome{Errno: OK}
 	switch op.Kind {
-	case HeapAlloc, SystemAlloc:
-		pages, ok := m.pages(op.Size)
-		switch {
-		case !ok:
+	case HeapAlloc:
+		pages, ok := heapPages(op.Size, m.cfg.PageSize)
+		if !ok {
 			out.Errno = "EINVAL"
-		case op.Kind == SystemAlloc:
-			m.buffers[op.ID] = mem.Range{}
-		default:
-			pfn, err := m.area.Alloc(pages, cma.AlignOrder(pages, m.cfg.AlignOrder), nil)
-			if err == nil {
-				m.buffers[op.ID] = mem.Range{Lo: pfn, Hi: pfn + pages}
-			}
-			m.count(&out, pages, err)
+			break
 		}
+		pfn, err := m.area.Alloc(pages, cma.AlignOrder(pages, m.cfg.AlignOrder), nil)
+		if err == nil {
+			m.buffers[op.ID] = mem.Range{Lo: pfn, Hi: pfn + pages}
+		}
+		m.count(&out, pages, err)
 	case DebugfsAlloc:
 		m.count(&out, uint64(int32(op.Size)), m.files.Alloc(op.Size, nil))
 	case DebugfsFree:
@@ -85,22 +82,13 @@ func (m *ModelArea) Do(op Operation) (AreaOutcome, error) {
 			break
 		}
 		delete(m.buffers, op.ID)
-		if !r.Empty() {
-			if err := m.area.Release(r.Lo, r.Size()); err != nil {
-				return out, err
-			}
-			m.stats.Released += r.Size()
+		if err := m.area.Release(r.Lo, r.Size()); err != nil {
+			return out, err
 		}
+		m.stats.Released += r.Size()
 	}
-	out.AreaState = m.state()
+	out.AreaState, _ = m.State()
 	return out, nil
-}
-
-// pages returns how many pages a heap takes for a number of bytes
-// (dma_heap_buffer_alloc); false for those that it refuses.
-func (m *ModelArea) pages(bytes uint64) (uint64, bool) {
-	rounded := (bytes + m.cfg.PageSize - 1) &^ (m.cfg.PageSize - 1)
-	return rounded / m.cfg.PageSize, rounded != 0
 }
 
 // count counts an allocation as sysfs and the log do. A request that is refused
@@ -129,7 +117,8 @@ func (m *ModelArea) freeList() string {
 	return fmt.Sprintf("%s=> %d free of %d total pages", strings.Join(runs, "+"), free, m.cfg.Pages)
 }
 
-func (m *ModelArea) state() AreaState {
+// State returns what debugfs and sysfs would tell. It never fails.
+func (m *ModelArea) State() (AreaState, error) {
 	units := m.area.Pages().Size() >> m.cfg.OrderPerBit
 	bitmap := make(Bitmap, (units+31)/32)
 	for i := range bitmap {
@@ -146,5 +135,5 @@ func (m *ModelArea) state() AreaState {
 			lo += n
 		}
 	}
-	return AreaState{Bitmap: bitmap, Used: m.area.Used(), MaxChunk: m.area.LargestFree(), Stats: m.stats}
+	return AreaState{Bitmap: bitmap, Used: m.area.Used(), MaxChunk: m.area.LargestFree(), Stats: m.stats}, nil
 }

@@ -1,10 +1,8 @@
 package validate
 
 import (
-	"context"
 	"fmt"
 	"math/bits"
-	"math/rand/v2"
 	"slices"
 	"strings"
 
@@ -17,16 +15,6 @@ import (
 	"dmasim/sim/physmem"
 )
 
-// SystemHeap is the system heap of a machine whose free memory can be counted.
-type SystemHeap interface {
-	// Alloc makes a buffer.
-	Alloc(bytes uint64) (Allocation, error)
-	// Free closes the buffer that was made for longest, or the newest.
-	Free(oldest bool) error
-	// Memory reads what the machine says of its memory.
-	Memory() (Memory, error)
-}
-
 // Memory is what has to be known of a machine's memory to model it.
 type Memory struct {
 	*machine.State
@@ -38,123 +26,6 @@ type Memory struct {
 func (m Memory) at(s *machine.State) Memory {
 	m.State = s
 	return m
-}
-
-// Allocation is a request of the system heap: what was free before and after, and
-// what happened between the two.
-type Allocation struct {
-	Errno         Errno
-	Before, After *machine.State
-	Blocks        []PageBlock // of the buffer, in its order
-	// Takes is what was taken from the free lists of the zone that the heap takes
-	// from, in that order, by the heap and by others: single pages by the number
-	// for which a list of the CPU was refilled.
-	Takes []Take
-	// Disturbed says that more happened than Takes tells, such as pages that came
-	// back, or that the free lists changed while they were looked at, so that they
-	// can't be predicted.
-	Disturbed bool
-}
-
-// PageBlock is a block of pages of a buffer.
-type PageBlock struct {
-	Zone  string
-	Order uint
-	Type  buddy.Type // asked for
-}
-
-// Take is a block that was taken from the free lists.
-type Take struct {
-	Order   uint
-	Movable bool
-}
-
-// BlockMix says what is asked of the system heap: requests that leave the machine
-// some memory.
-type BlockMix struct {
-	Seed     uint64
-	Requests int
-	PageSize uint64
-	Memory   uint64 // bytes that buffers may hold together
-}
-
-// CompareBlocks asks the system heap for buffers of random sizes, and compares each
-// with the model in the state of memory that the kernel had just before: the blocks
-// of pages, with their zone and type, and the free blocks of each order and type
-// that are left. Each request is a prediction of its own, so that no error adds up
-// and none cancels another. First the watermarks are compared.
-func CompareBlocks(ctx context.Context, mix BlockMix, kernel SystemHeap) ([]Aspect, int, error) {
-	marks, blocks, lists := Aspect{Name: "system watermarks"}, Aspect{Name: "system blocks"}, Aspect{Name: "system free lists"}
-	memory, err := kernel.Memory()
-	if err != nil {
-		return nil, 0, err
-	}
-	fresh, err := memory.model()
-	if err != nil {
-		return nil, 0, err
-	}
-	for i, z := range memory.Zones {
-		m := fresh.Zone(i)
-		marks.compare(step{i + 1, 0, "zone " + z.Name},
-			fmt.Sprintf("min %d, low %d, high %d", m.Min, m.Low, m.High), fmt.Sprintf("min %d, low %d, high %d", z.Min, z.Low-z.Boost, z.High-z.Boost))
-	}
-	random := rand.New(rand.NewPCG(mix.Seed, 0x626c6f636b73))
-	var live []uint64
-	held, disturbed := uint64(0), 0
-	for number := 1; number <= mix.Requests; number++ {
-		if err := ctx.Err(); err != nil {
-			return nil, 0, err
-		}
-		bytes := mix.size(random)
-		for held+bytes > mix.Memory || len(live) > 0 && random.IntN(3) == 0 {
-			at := 0
-			oldest := random.IntN(2) == 0
-			if !oldest {
-				at = len(live) - 1
-			}
-			if err := kernel.Free(oldest); err != nil {
-				return nil, 0, err
-			}
-			held -= live[at]
-			live = slices.Delete(live, at, at+1)
-		}
-		s := step{number, 0, fmt.Sprintf("allocate %d bytes", bytes)}
-		k, err := kernel.Alloc(bytes)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: kernel: %w", s.operation, err)
-		}
-		live = append(live, bytes)
-		held += bytes
-		m, err := memory.at(k.Before).blocks(bytes)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: model: %w", s.operation, err)
-		}
-		kernelBlocks := describeBlocks(k.Blocks)
-		if k.Errno != OK {
-			kernelBlocks = string(k.Errno)
-		}
-		blocks.compare(s, m, kernelBlocks)
-		if k.Disturbed {
-			disturbed++
-			continue
-		}
-		left, err := memory.at(k.Before).lists(k.Takes)
-		if err != nil {
-			return nil, 0, fmt.Errorf("%s: model: %w", s.operation, err)
-		}
-		s.operation += ", which takes" + describeTakes(k.Takes) + "; before: " + describeLists(k.Before)
-		lists.compare(s, left, describeLists(k.After))
-	}
-	return []Aspect{marks, blocks, lists}, disturbed, nil
-}
-
-// size draws a size: each order is as likely as another, most are no power of two.
-func (m BlockMix) size(random *rand.Rand) uint64 {
-	n := m.PageSize << random.IntN(11)
-	if random.IntN(4) > 0 {
-		n += random.Uint64N(n)
-	}
-	return min(n, m.Memory/2)
 }
 
 // model returns the model of a machine's memory in its state.
@@ -239,7 +110,7 @@ func (s Memory) blocks(bytes uint64) (string, error) {
 	}
 	var list []PageBlock
 	for _, block := range h.Blocks(b) {
-		list = append(list, PageBlock{ZoneOf(s.State, block.PFN), block.Order, buddy.Unmovable})
+		list = append(list, PageBlock{Zone: ZoneOf(s.State, block.PFN), Order: block.Order, Type: buddy.Unmovable})
 	}
 	return describeBlocks(list), nil
 }
@@ -261,7 +132,7 @@ func describeBlocks(list []PageBlock) string {
 	for i := 0; i < len(list); {
 		b := list[i]
 		n := 1
-		for i+n < len(list) && list[i+n] == b {
+		for i+n < len(list) && list[i+n].like(b) {
 			n++
 		}
 		if i == 0 || list[i-1].Zone != b.Zone || list[i-1].Type != b.Type {

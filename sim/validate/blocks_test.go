@@ -2,6 +2,7 @@ package validate_test
 
 import (
 	"context"
+	"slices"
 	"strings"
 	"testing"
 
@@ -21,9 +22,11 @@ type board struct {
 	memory  *physmem.Memory
 	heap    *heap.Pages
 	owner   physmem.Owner
-	buffers []heap.Buffer
-	alloc   int // of calls of Alloc
-	lie     func(number int, a *validate.Allocation)
+	buffers map[string]heap.Buffer
+	blocks  map[string][]validate.PageBlock
+	held    validate.Held
+	calls   int // of Alloc and Close
+	lie     func(number int, a *validate.Allocation, c *validate.Closing)
 }
 
 // Of the machine: a zone of 128 MiB.
@@ -33,7 +36,7 @@ const (
 )
 
 func newBoard(t *testing.T) *board {
-	b := &board{t: t}
+	b := &board{t: t, buffers: map[string]heap.Buffer{}, blocks: map[string][]validate.PageBlock{}}
 	var err error
 	b.memory, err = physmem.New(physmem.Config{Page: boardPage, Zones: []physmem.Zone{
 		{Name: "Normal", Ranges: mem.NewRangeSet(mem.Range{Lo: 1 << 32, Hi: 1<<32 + boardPages*boardPage})},
@@ -70,73 +73,189 @@ func (b *board) Memory() (validate.Memory, error) {
 	return validate.Memory{State: b.state()}, nil
 }
 
-func (b *board) Alloc(bytes uint64) (validate.Allocation, error) {
+func (b *board) Alloc(id string, bytes uint64) (validate.Allocation, error) {
 	a := validate.Allocation{Errno: validate.OK, Before: b.state()}
-	buffer, failure, err := b.heap.Alloc(0, b.owner, bytes)
-	if err != nil || failure.Cause != allocator.None {
-		b.t.Fatalf("%v, %v", err, failure)
-	}
-	b.buffers = append(b.buffers, buffer)
-	for _, block := range b.heap.Blocks(buffer) {
-		a.Blocks = append(a.Blocks, validate.PageBlock{Zone: "Normal", Order: block.Order})
-		a.Takes = append(a.Takes, validate.Take{Order: block.Order})
+	if bytes == 0 {
+		a.Errno = "EINVAL"
+	} else {
+		buffer, failure, err := b.heap.Alloc(0, b.owner, bytes)
+		if err != nil || failure.Cause != allocator.None {
+			b.t.Fatalf("%v, %v", err, failure)
+		}
+		b.buffers[id] = buffer
+		for _, block := range b.heap.Blocks(buffer) {
+			a.Blocks = append(a.Blocks, validate.PageBlock{PFN: block.PFN, Zone: "Normal", Order: block.Order})
+			a.Takes = append(a.Takes, validate.Take{Order: block.Order})
+			b.held.Bytes += boardPage << block.Order
+		}
+		b.blocks[id] = a.Blocks
+		b.held.Buffers++
 	}
 	a.After = b.state()
-	b.alloc++
+	b.calls++
 	if b.lie != nil {
-		b.lie(b.alloc, &a)
+		b.lie(b.calls, &a, nil)
 	}
 	return a, nil
 }
 
-func (b *board) Free(oldest bool) error {
-	at := len(b.buffers) - 1
-	if oldest {
-		at = 0
+func (b *board) Close(id string) (validate.Closing, error) {
+	c := validate.Closing{Errno: "EBADF"}
+	b.calls++
+	if buffer, ok := b.buffers[id]; ok {
+		c = validate.Closing{Errno: validate.OK, Blocks: slices.Clone(b.blocks[id])}
+		delete(b.buffers, id)
+		b.held.Buffers--
+		for _, block := range c.Blocks {
+			b.held.Bytes -= boardPage << block.Order
+		}
+		if err := b.heap.Free(buffer, 0); err != nil {
+			return c, err
+		}
 	}
-	buffer := b.buffers[at]
-	b.buffers = append(b.buffers[:at], b.buffers[at+1:]...)
-	return b.heap.Free(buffer, 0)
+	if b.lie != nil {
+		b.lie(b.calls, nil, &c)
+	}
+	return c, nil
 }
 
-func TestCompareBlocksFindsLies(t *testing.T) {
-	const at = 23
+func (b *board) Live() (validate.Held, error) { return b.held, nil }
+
+// TestSystemSequence has sizes that the heap refuses, an ID used again, and one closed
+// whose request failed; a CMA area is missing, and its operations are not done.
+func TestSystemSequence(t *testing.T) {
+	const text = `
+		s a 1118576
+		s b 0
+		f b
+		h c 4096
+		f a
+		s a 1
+		d 5
+		f c
+		s d 65536
+		f a
+	`
+	list, err := validate.ReadOperations("ops", strings.NewReader(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	c, err := validate.CompareSequence(context.Background(), list, validate.Sides{System: newBoard(t)})
+	if err != nil || c.SkippedArea != 3 || c.SkippedSystem != 0 || c.Disturbed != 0 {
+		t.Errorf("%v: %+v", err, c)
+	}
+	want := map[string]int{"system result": 7, "system blocks": 3, "system free lists": 3, "system release": 2, "system pinned": 7}
+	for _, a := range c.Aspects {
+		if a.First != nil || a.Operations != want[a.Name] || a.Agreements != a.Operations {
+			t.Errorf("%+v, want %d operations", a, want[a.Name])
+		}
+		delete(want, a.Name)
+	}
+	if len(want) > 0 {
+		t.Errorf("not compared: %v", want)
+	}
+	// And the other way round: an area, but no system heap.
+	c, err = validate.CompareSequence(context.Background(), list, validate.Sides{Model: newArea(t, config), Kernel: newArea(t, config)})
+	if err != nil || c.SkippedArea != 0 || c.SkippedSystem != 7 {
+		t.Errorf("%v: %+v", err, c)
+	}
+	// And both: the area is looked at after operations on the heap, too.
+	c, err = validate.CompareSequence(context.Background(), list, validate.Sides{Model: newArea(t, config), Kernel: newArea(t, config), System: newBoard(t)})
+	var r validate.Report
+	r.Add(c.Aspects...)
+	if err != nil || !r.Agree || c.SkippedArea+c.SkippedSystem != 0 {
+		t.Errorf("%v: %+v", err, c)
+	}
+	for _, a := range c.Aspects {
+		if a.Name == "cma placement" && a.Operations != len(list) {
+			t.Errorf("%+v, want %d operations", a, len(list))
+		}
+	}
+}
+
+func TestSystemSequenceFindsLies(t *testing.T) {
+	mix := validate.SystemMix{Seed: 2, Requests: 40, PageSize: boardPage, Memory: 64 << 20}
+	list := mix.Random()
+	// An allocation and a close in the middle.
+	alloc := 1 + slices.IndexFunc(list, func(op validate.Operation) bool { return op.ID == "b23" })
+	last := alloc
+	for list[last-1].Kind != validate.Close {
+		last++
+	}
+	onAlloc := func(lie func(a *validate.Allocation)) func(*validate.Allocation, *validate.Closing) {
+		return func(a *validate.Allocation, _ *validate.Closing) { lie(a) }
+	}
+	onClose := func(lie func(c *validate.Closing)) func(*validate.Allocation, *validate.Closing) {
+		return func(_ *validate.Allocation, c *validate.Closing) { lie(c) }
+	}
 	for _, test := range []struct {
 		diverge string // which aspect
-		lie     func(a *validate.Allocation)
+		at      int
+		lie     func(*validate.Allocation, *validate.Closing)
 	}{
-		{"", func(*validate.Allocation) {}},
-		{"system blocks", func(a *validate.Allocation) { a.Blocks[0].Order++ }},
-		{"system blocks", func(a *validate.Allocation) { a.Blocks[0].Zone = "DMA32" }},
-		{"system blocks", func(a *validate.Allocation) { a.Blocks[0].Type = buddy.Movable }},
-		{"system blocks", func(a *validate.Allocation) { a.Errno = "ENOMEM" }},
-		{"system free lists", func(a *validate.Allocation) { a.After.Zones[0].Types[0].FreeBlocks[3]++ }},
-		{"system free lists", func(a *validate.Allocation) { a.Takes = a.Takes[1:] }},
-		{"", func(a *validate.Allocation) { a.Takes, a.Disturbed = nil, true }},
+		{"", alloc, onAlloc(func(*validate.Allocation) {})},
+		{"system blocks", alloc, onAlloc(func(a *validate.Allocation) { a.Blocks[0].Zone = "DMA32" })},
+		{"system blocks", alloc, onAlloc(func(a *validate.Allocation) { a.Blocks[0].Type = buddy.Movable })},
+		{"system result, system blocks", alloc, onAlloc(func(a *validate.Allocation) { a.Errno = "ENOMEM" })},
+		{"system free lists", alloc, onAlloc(func(a *validate.Allocation) { a.After.Zones[0].Types[0].FreeBlocks[3]++ })},
+		{"system free lists", alloc, onAlloc(func(a *validate.Allocation) { a.Takes = a.Takes[1:] })},
+		{"", alloc, onAlloc(func(a *validate.Allocation) { a.Takes, a.Disturbed = nil, true })},
+		{"system result", last, onClose(func(c *validate.Closing) { c.Errno = "EBADF" })},
+		{"system release", last, onClose(func(c *validate.Closing) { c.Blocks[0].PFN++ })},
+		{"system release", last, onClose(func(c *validate.Closing) { c.Blocks = nil })},
 	} {
 		b := newBoard(t)
-		b.lie = func(number int, a *validate.Allocation) {
-			if number == at {
-				test.lie(a)
+		b.lie = func(number int, a *validate.Allocation, c *validate.Closing) {
+			if number == test.at {
+				test.lie(a, c)
 			}
 		}
-		mix := validate.BlockMix{Seed: 2, Requests: 40, PageSize: boardPage, Memory: 64 << 20}
-		aspects, _, err := validate.CompareBlocks(context.Background(), mix, b)
+		compared, err := validate.CompareSequence(context.Background(), list, validate.Sides{System: b})
 		if err != nil {
 			t.Fatal(err)
 		}
 		var diverge []string
-		for _, a := range aspects {
+		for _, a := range compared.Aspects {
 			if a.First != nil {
 				diverge = append(diverge, a.Name)
-				if a.First.Number != at || a.Agreements != a.Operations-1 {
-					t.Errorf("%+v, want request %d", a, at)
+				if a.First.Number != test.at || a.Agreements > a.Operations-1 {
+					t.Errorf("%+v, want operation %d", a, test.at)
 				}
 			}
 		}
 		if got := strings.Join(diverge, ", "); got != test.diverge {
 			t.Errorf("diverge: %s; want %s", got, test.diverge)
 		}
+	}
+}
+
+// pinning is a heap that leaks a buffer.
+type pinning struct{ *board }
+
+func (p pinning) Live() (validate.Held, error) {
+	held, err := p.board.Live()
+	held.Bytes += boardPage
+	return held, err
+}
+
+func TestSystemSequenceFindsLeaks(t *testing.T) {
+	list := []validate.Operation{{Kind: validate.SystemAlloc, ID: "a", Size: 1}, {Kind: validate.Close, ID: "a"}}
+	c, err := validate.CompareSequence(context.Background(), list, validate.Sides{System: pinning{newBoard(t)}})
+	last := c.Aspects[len(c.Aspects)-1]
+	if err != nil || last.Name != "system pinned" || last.Agreements != 0 || last.First.Kernel != "1 buffers of 8192 bytes" {
+		t.Errorf("%v: %+v", err, last)
+	}
+}
+
+func TestCompareWatermarks(t *testing.T) {
+	b := newBoard(t)
+	memory, _ := b.Memory()
+	if a, err := validate.CompareWatermarks(memory); err != nil || a.Operations != 1 || a.First != nil {
+		t.Errorf("%v: %+v", err, a)
+	}
+	memory.Zones[0].Low++
+	if a, err := validate.CompareWatermarks(memory); err != nil || a.First == nil {
+		t.Errorf("%v: %+v", err, a)
 	}
 }
 

@@ -1,7 +1,6 @@
 package validate
 
 import (
-	"context"
 	"fmt"
 	"slices"
 	"strings"
@@ -12,6 +11,8 @@ type Contiguous interface {
 	// Do does one operation and looks at the area. The error is of looking; that
 	// an operation fails is in the outcome.
 	Do(Operation) (AreaOutcome, error)
+	// State looks at the area.
+	State() (AreaState, error)
 }
 
 // AreaOutcome is what an operation returned, and the area after it.
@@ -66,75 +67,87 @@ func (b Bitmap) set(bit int) bool { return b[bit/32]>>(bit%32)&1 != 0 }
 // Observes says which parts of an outcome the kernel's side can see.
 type Observes struct{ Stats, Log bool }
 
-// AreaComparison is the result of [CompareArea].
-type AreaComparison struct {
-	Aspects []Aspect
-	Failed  int // allocations that the kernel refused
-	// Model and Kernel are the two bitmaps at the first divergence of placement, or
-	// at the end.
-	Model, Kernel Bitmap
+// areaComparison compares a CMA area with its model, operation by operation.
+type areaComparison struct {
+	model, kernel Contiguous
+	sees          Observes
+
+	result, placement, counters, statistics, freeList, first Aspect
+
+	modelFailed, kernelFailed *step // the first time
+	failed                    int   // allocations that the kernel refused
+	modelMap, kernelMap       Bitmap
 }
 
-// CompareArea does operations on both sides and compares them after each: the
-// result, the bitmap, the counters, and the free list after a failure. Without
-// placement nothing can be compared, so an error of either side ends it.
-func CompareArea(ctx context.Context, list []Operation, model, kernel Contiguous, sees Observes) (AreaComparison, error) {
-	result, placement := Aspect{Name: "cma result"}, Aspect{Name: "cma placement"}
-	counters, statistics := Aspect{Name: "cma counters"}, Aspect{Name: "cma statistics"}
-	freeList, first := Aspect{Name: "cma free list"}, Aspect{Name: "cma first failure"}
-	var c AreaComparison
-	var modelFailed, kernelFailed *step
-	for i, op := range list {
-		if err := ctx.Err(); err != nil {
-			return c, err
+func newAreaComparison(sides Sides) *areaComparison {
+	return &areaComparison{
+		model: sides.Model, kernel: sides.Kernel, sees: sides.Sees,
+		result: Aspect{Name: "cma result"}, placement: Aspect{Name: "cma placement"}, counters: Aspect{Name: "cma counters"},
+		statistics: Aspect{Name: "cma statistics"}, freeList: Aspect{Name: "cma free list"}, first: Aspect{Name: "cma first failure"},
+	}
+}
+
+// do does an operation on both sides, and compares the result, the area after it, and
+// the free list after a failure.
+func (c *areaComparison) do(s step, op Operation) error {
+	k, err := c.kernel.Do(op)
+	if err != nil {
+		return fmt.Errorf("kernel: %w", err)
+	}
+	m, err := c.model.Do(op)
+	if err != nil {
+		return fmt.Errorf("model: %w", err)
+	}
+	c.result.compare(s, string(m.Errno), string(k.Errno))
+	c.compareStates(s, m.AreaState, k.AreaState)
+	if c.sees.Log && (m.FreeList != "" || k.FreeList != "") {
+		c.freeList.compare(s, m.FreeList, k.FreeList)
+	}
+	if op.Kind == HeapAlloc || op.Kind == DebugfsAlloc {
+		if m.Errno != OK && c.modelFailed == nil {
+			c.modelFailed = &s
 		}
-		s := step{i + 1, op.Line, op.String()}
-		k, err := kernel.Do(op)
-		if err != nil {
-			return c, fmt.Errorf("operation %d, %s: kernel: %w", s.number, op, err)
-		}
-		m, err := model.Do(op)
-		if err != nil {
-			return c, fmt.Errorf("operation %d, %s: model: %w", s.number, op, err)
-		}
-		result.compare(s, string(m.Errno), string(k.Errno))
-		agreed := placement.First == nil
-		placement.compareBitmaps(s, m.Bitmap, k.Bitmap)
-		if agreed {
-			c.Model, c.Kernel = m.Bitmap, k.Bitmap
-		}
-		counters.compare(s, fmt.Sprintf("used %d, maxchunk %d", m.Used, m.MaxChunk), fmt.Sprintf("used %d, maxchunk %d", k.Used, k.MaxChunk))
-		if sees.Stats {
-			statistics.compare(s, m.Stats.String(), k.Stats.String())
-		}
-		if sees.Log && (m.FreeList != "" || k.FreeList != "") {
-			freeList.compare(s, m.FreeList, k.FreeList)
-		}
-		if op.Kind == HeapAlloc || op.Kind == DebugfsAlloc {
-			if m.Errno != OK && modelFailed == nil {
-				modelFailed = &s
-			}
-			if k.Errno != OK {
-				c.Failed++
-				if kernelFailed == nil {
-					kernelFailed = &s
-				}
+		if k.Errno != OK {
+			c.failed++
+			if c.kernelFailed == nil {
+				c.kernelFailed = &s
 			}
 		}
 	}
-	if at := firstOf(modelFailed, kernelFailed); at != nil {
-		first.compare(*at, describe(modelFailed), describe(kernelFailed))
+	return nil
+}
+
+// look compares the area after an operation that was not on it.
+func (c *areaComparison) look(s step) error {
+	k, err := c.kernel.State()
+	if err != nil {
+		return fmt.Errorf("kernel: %w", err)
 	}
-	c.Aspects = []Aspect{result, placement, counters}
-	if sees.Stats {
-		c.Aspects = append(c.Aspects, statistics)
+	m, err := c.model.State()
+	if err != nil {
+		return fmt.Errorf("model: %w", err)
 	}
-	for _, a := range []Aspect{freeList, first} {
-		if a.Operations > 0 {
-			c.Aspects = append(c.Aspects, a)
-		}
+	c.compareStates(s, m, k)
+	return nil
+}
+
+func (c *areaComparison) compareStates(s step, m, k AreaState) {
+	agreed := c.placement.First == nil
+	c.placement.compareBitmaps(s, m.Bitmap, k.Bitmap)
+	if agreed {
+		c.modelMap, c.kernelMap = m.Bitmap, k.Bitmap
 	}
-	return c, nil
+	c.counters.compare(s, fmt.Sprintf("used %d, maxchunk %d", m.Used, m.MaxChunk), fmt.Sprintf("used %d, maxchunk %d", k.Used, k.MaxChunk))
+	if c.sees.Stats {
+		c.statistics.compare(s, m.Stats.String(), k.Stats.String())
+	}
+}
+
+func (c *areaComparison) aspects() []Aspect {
+	if at := firstOf(c.modelFailed, c.kernelFailed); at != nil {
+		c.first.compare(*at, describe(c.modelFailed), describe(c.kernelFailed))
+	}
+	return []Aspect{c.result, c.placement, c.counters, c.statistics, c.freeList, c.first}
 }
 
 func (s AreaStats) String() string {

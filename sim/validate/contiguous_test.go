@@ -35,9 +35,9 @@ func (l *lying) Do(op validate.Operation) (validate.AreaOutcome, error) {
 	return out, err
 }
 
-func compare(t *testing.T, list []validate.Operation, model, kernel validate.Contiguous) validate.AreaComparison {
+func compare(t *testing.T, list []validate.Operation, model, kernel validate.Contiguous) validate.Comparison {
 	t.Helper()
-	c, err := validate.CompareArea(context.Background(), list, model, kernel, validate.Observes{Stats: true, Log: true})
+	c, err := validate.CompareSequence(context.Background(), list, validate.Sides{Model: model, Kernel: kernel, Sees: validate.Observes{Stats: true, Log: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -45,7 +45,7 @@ func compare(t *testing.T, list []validate.Operation, model, kernel validate.Con
 }
 
 func TestCompareAreaOfTwoModels(t *testing.T) {
-	list := validate.Mix{Seed: 1, Operations: 2000, Pages: config.Pages, PageSize: config.PageSize, System: true}.Random()
+	list := validate.Mix{Seed: 1, Operations: 2000, Pages: config.Pages, PageSize: config.PageSize}.Random()
 	c := compare(t, list, newArea(t, config), newArea(t, config))
 	for _, a := range c.Aspects {
 		if a.First != nil || a.Agreements != a.Operations || a.Operations == 0 {
@@ -62,7 +62,7 @@ func TestCompareAreaOfTwoModels(t *testing.T) {
 
 // TestCompareAreaFindsLies makes one side wrong in one thing at one operation.
 func TestCompareAreaFindsLies(t *testing.T) {
-	list := validate.Mix{Seed: 1, Operations: 900, Pages: config.Pages, PageSize: config.PageSize, System: true}.Random()
+	list := validate.Mix{Seed: 1, Operations: 900, Pages: config.Pages, PageSize: config.PageSize}.Random()
 	failing := 0
 	m := newArea(t, config)
 	for i, op := range list {
@@ -140,7 +140,7 @@ func TestModelArea(t *testing.T) {
 	}
 	do("one page", validate.Operation{Kind: validate.HeapAlloc, ID: "a", Size: 1}, validate.OK)
 	do("nothing", validate.Operation{Kind: validate.HeapAlloc, ID: "b"}, "EINVAL")
-	do("rounded up to nothing", validate.Operation{Kind: validate.SystemAlloc, ID: "b", Size: 1<<64 - 1}, "EINVAL")
+	do("rounded up to nothing", validate.Operation{Kind: validate.HeapAlloc, ID: "b", Size: 1<<64 - 1}, "EINVAL")
 	do("aligned to its size", validate.Operation{Kind: validate.HeapAlloc, ID: "c", Size: 3 << 12}, validate.OK)
 	out := do("unaligned", validate.Operation{Kind: validate.DebugfsAlloc, Size: 33}, validate.OK)
 	if got, want := out.Bitmap.String(), "4096 bits, taken: 0+1 4+36"; got != want {

@@ -225,15 +225,11 @@ type Mix struct {
 	Operations int
 	Pages      uint64 // of the area
 	PageSize   uint64 // bytes
-	System     bool   // also allocate from the system heap
 }
 
-// Most random buffers that are open at once: a process may have about a thousand
-// descriptors. Those of the system heap are small and few.
-const (
-	mostBuffers = 800
-	mostSystem  = 16
-)
+// mostBuffers is how many random buffers are open at once at most: a process may have
+// about a thousand descriptors.
+const mostBuffers = 800
 
 // Random returns random operations on a CMA area. Sizes are spread over the orders
 // from one page to an eighth of the area, with some that are odd, empty, or larger
@@ -243,7 +239,6 @@ func (m Mix) Random() []Operation {
 	random := rand.New(rand.NewPCG(m.Seed, 0x76616c6964617465))
 	list := make([]Operation, 0, m.Operations)
 	var open []Operation // buffers
-	system := 0
 	debugfs := uint64(0) // pages asked for, at most those that live
 	filling := true
 	for number := 1; len(list) < m.Operations; number++ {
@@ -259,9 +254,6 @@ func (m Mix) Random() []Operation {
 		switch choice := random.IntN(10); {
 		case take && choice < 6 && len(open) < mostBuffers:
 			op = Operation{Kind: HeapAlloc, ID: id, Size: m.bytes(random)}
-		case take && choice == 6 && m.System && system < mostSystem:
-			op = Operation{Kind: SystemAlloc, ID: id, Size: 1 + random.Uint64N(256*m.PageSize)}
-			system++
 		case take:
 			op = Operation{Kind: DebugfsAlloc, Size: m.pages(random)}
 			debugfs += op.Size
@@ -271,15 +263,12 @@ func (m Mix) Random() []Operation {
 		case len(open) > 0:
 			i := random.IntN(len(open))
 			op = Operation{Kind: Close, ID: open[i].ID}
-			if open[i].Kind == SystemAlloc {
-				system--
-			}
 			open[i] = open[len(open)-1]
 			open = open[:len(open)-1]
 		default:
 			continue
 		}
-		if op.Kind == HeapAlloc || op.Kind == SystemAlloc {
+		if op.Kind == HeapAlloc {
 			open = append(open, op)
 		}
 		list = append(list, op)

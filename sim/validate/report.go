@@ -2,11 +2,14 @@ package validate
 
 // Report is what a comparison of model and kernel found.
 type Report struct {
-	Kernel  string   `json:"kernel"` // release
-	Agree   bool     `json:"agree"`  // something was compared, and all of it agreed
-	Aspects []Aspect `json:"aspects"`
-	Gaps    []Gap    `json:"not_checked"`
-	Notes   []string `json:"notes"`
+	Kernel string `json:"kernel"` // release
+	Agree  bool   `json:"agree"`  // something was compared, and all of it agreed
+	// Complete says that all could be compared that was asked for by name. Without a
+	// name, all is asked for that can be compared here.
+	Complete bool     `json:"complete"`
+	Aspects  []Aspect `json:"aspects"`
+	Gaps     []Gap    `json:"not_checked"`
+	Notes    []string `json:"notes"`
 }
 
 // Aspect is one thing in which model and kernel were compared.

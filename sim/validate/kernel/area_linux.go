@@ -27,8 +27,7 @@ type Area struct {
 	debugfs string // folder
 	sysfs   string // folder; "" if there is none
 	heap    *dmaheap.Heap
-	system  *dmaheap.Heap // nil: none may be opened
-	log     *log          // nil: it may not be read
+	log     *log // nil: it may not be read
 	buffers map[string]*dmaheap.Buffer
 	held    uint64 // pages allocated through debugfs
 }
@@ -56,7 +55,6 @@ func OpenArea() (*Area, error) {
 			if a.heap, err = dmaheap.Open(h.Name); err != nil {
 				return nil, err
 			}
-			a.system, _ = dmaheap.Open("system")
 			a.log, _ = openLog()
 			return a, nil
 		}
@@ -66,9 +64,6 @@ func OpenArea() (*Area, error) {
 
 // Name returns the name of the area.
 func (a *Area) Name() string { return a.name }
-
-// HasSystemHeap reports whether there is a system heap that may be opened.
-func (a *Area) HasSystemHeap() bool { return a.system != nil }
 
 // Sees says what can be observed beside the bitmap.
 func (a *Area) Sees() validate.Observes {
@@ -94,7 +89,7 @@ func (a *Area) Config() (validate.AreaConfig, error) {
 	if cfg.AlignOrder, err = a.alignOrder(cfg.Pages * cfg.PageSize); err != nil {
 		return cfg, fmt.Errorf("find CONFIG_CMA_ALIGNMENT: %w", err)
 	}
-	state, err := a.state()
+	state, err := a.State()
 	cfg.Taken, cfg.Stats = state.Bitmap, state.Stats
 	return cfg, err
 }
@@ -137,9 +132,10 @@ func (a *Area) Do(op validate.Operation) (validate.AreaOutcome, error) {
 	}
 	switch op.Kind {
 	case validate.HeapAlloc:
-		err = a.alloc(a.heap, op)
-	case validate.SystemAlloc:
-		err = a.alloc(a.system, op)
+		var buffer *dmaheap.Buffer
+		if buffer, err = a.heap.Alloc(op.Size); err == nil {
+			a.buffers[op.ID] = buffer
+		}
 	case validate.DebugfsAlloc:
 		if err = a.write("alloc", op.Size); err == nil {
 			a.held += op.Size
@@ -159,7 +155,7 @@ func (a *Area) Do(op validate.Operation) (validate.AreaOutcome, error) {
 	if out.Errno, err = errnoOf(err); err != nil {
 		return out, err
 	}
-	if out.AreaState, err = a.state(); err != nil {
+	if out.AreaState, err = a.State(); err != nil {
 		return out, err
 	}
 	if a.log != nil && out.Errno != validate.OK {
@@ -168,19 +164,12 @@ func (a *Area) Do(op validate.Operation) (validate.AreaOutcome, error) {
 	return out, err
 }
 
-func (a *Area) alloc(h *dmaheap.Heap, op validate.Operation) error {
-	buffer, err := h.Alloc(op.Size)
-	if err == nil {
-		a.buffers[op.ID] = buffer
-	}
-	return err
-}
-
 func (a *Area) write(file string, pages uint64) error {
 	return os.WriteFile(filepath.Join(a.debugfs, file), strconv.AppendUint(nil, pages, 10), 0)
 }
 
-func (a *Area) state() (s validate.AreaState, err error) {
+// State reads debugfs and sysfs.
+func (a *Area) State() (s validate.AreaState, err error) {
 	text, err := os.ReadFile(filepath.Join(a.debugfs, "bitmap"))
 	if err != nil {
 		return s, err
@@ -222,9 +211,6 @@ func (a *Area) Close() error {
 		a.held = 0
 	}
 	failed = errors.Join(failed, a.heap.Close())
-	if a.system != nil {
-		failed = errors.Join(failed, a.system.Close())
-	}
 	if a.log != nil {
 		failed = errors.Join(failed, a.log.close())
 	}

@@ -19,7 +19,7 @@ type Options struct {
 	Groups     []string // of [Groups]; none: all
 	Operations int      // of each group; 0: each group's own number
 	Seed       uint64
-	List       []validate.Operation               // instead of random ones, for the group cma
+	List       []validate.Operation               // instead of groups
 	Begin      func(group string, operations int) // told of every group that begins
 	Device     string                             // that copies memory: "" or one of [Devices]; the groups are then its own
 	Bits       uint8                              // of the addresses that it emits
@@ -58,10 +58,14 @@ func Devices() []string { return []string{"edu"} }
 // observed. What can't be is a gap in the report, with the reason. The error is a
 // cancelled context, or a machine that fails in the middle.
 func Run(ctx context.Context, o Options) (*Result, error) {
-	r := &Result{Report: validate.Report{Kernel: release(), Aspects: []validate.Aspect{}, Gaps: []validate.Gap{}, Notes: []string{}}}
+	r := &Result{Report: validate.Report{Kernel: release(), Complete: true, Aspects: []validate.Aspect{}, Gaps: []validate.Gap{}, Notes: []string{}}}
 	run := groups
-	if o.Device != "" {
-		run, o.Groups = []group{{name: o.Device, onlyVM: true, run: runDevice}}, nil
+	asked := len(o.Groups) > 0 // by name
+	switch {
+	case o.Device != "":
+		run, o.Groups, asked = []group{{name: o.Device, onlyVM: true, run: runDevice}}, nil, true
+	case o.List != nil:
+		run, o.Groups, asked = []group{{name: "sequence", onlyVM: true, run: runList}}, nil, true
 	}
 	for _, g := range run {
 		if len(o.Groups) > 0 && !slices.Contains(o.Groups, g.name) {
@@ -73,6 +77,7 @@ func Run(ctx context.Context, o Options) (*Result, error) {
 		}
 		if gap, ok := gapOf(g.name, err); ok {
 			r.Gaps = append(r.Gaps, gap)
+			r.Complete = r.Complete && !asked
 		} else if err != nil {
 			return r, err
 		}

@@ -13,6 +13,8 @@ var groups = []group{{"cma", false, unsupported, ""}, {"system", false, unsuppor
 
 func runDevice(ctx context.Context, o *Options, r *Result) error { return unsupported(ctx, o, r) }
 
+func runList(ctx context.Context, o *Options, r *Result) error { return unsupported(ctx, o, r) }
+
 func unsupported(context.Context, *Options, *Result) error { return dmaheap.ErrUnsupported }
 
 func release() string { return runtime.GOOS }

@@ -26,11 +26,17 @@ var errLostMarks = errors.New("the trace lost its marks: too much happened")
 type SystemHeap struct {
 	heap    *dmaheap.Heap
 	trace   *trace
-	buffers []*dmaheap.Buffer
+	buffers map[string]*systemBuffer // by ID
+	others  validate.Held            // of buffers that lived before
 	marker  *os.File
 	// Files are kept open, since opening and reading one the first time takes pages.
 	files map[string]*os.File
 	texts [2]map[string][]byte // before and after
+}
+
+type systemBuffer struct {
+	*dmaheap.Buffer
+	blocks []validate.PageBlock
 }
 
 // procFiles are what [machine.ReadProc] reads, the one that counts last: nothing
@@ -45,6 +51,8 @@ const (
 	markAfter   = "dmasim after"
 )
 
+const systemName = "system" // of the heap
+
 const mostText = 64 << 10 // bytes of a file of /proc
 
 // pageEvents are all events by which free lists change.
@@ -58,7 +66,7 @@ func OpenSystemHeap() (*SystemHeap, error) {
 	if !InsideVM(os.DirFS("/")) {
 		return nil, ErrNotVM
 	}
-	heap, err := dmaheap.Open("system")
+	heap, err := dmaheap.Open(systemName)
 	if err != nil {
 		return nil, err
 	}
@@ -66,16 +74,22 @@ func OpenSystemHeap() (*SystemHeap, error) {
 	if err != nil {
 		return nil, errors.Join(err, heap.Close())
 	}
-	h := &SystemHeap{heap: heap, trace: t, files: map[string]*os.File{}}
+	h := &SystemHeap{heap: heap, trace: t, buffers: map[string]*systemBuffer{}, files: map[string]*os.File{}}
+	if err := t.enlarge(); err != nil {
+		return nil, errors.Join(err, h.Stop())
+	}
+	if h.others, err = h.Live(); err != nil {
+		return nil, errors.Join(err, h.Stop())
+	}
 	if h.marker, err = os.OpenFile(filepath.Join(t.folder, "trace_marker"), os.O_WRONLY, 0); err != nil {
-		return nil, errors.Join(err, h.Close())
+		return nil, errors.Join(err, h.Stop())
 	}
 	for i := range h.texts {
 		h.texts[i] = map[string][]byte{}
 	}
 	for _, name := range procFiles {
 		if h.files[name], err = os.Open("/proc/" + name); err != nil {
-			return nil, errors.Join(err, h.Close())
+			return nil, errors.Join(err, h.Stop())
 		}
 		for i := range h.texts {
 			h.texts[i][name] = make([]byte, mostText)
@@ -135,8 +149,22 @@ func readMemory() (m validate.Memory, err error) {
 	return m, nil
 }
 
+// Live returns what lives of the heap's buffers, less what lived before.
+func (h *SystemHeap) Live() (held validate.Held, err error) {
+	buffers, err := readBuffers()
+	for _, b := range buffers {
+		if b.Exporter == systemName {
+			held.Buffers++
+			held.Bytes += b.Size
+		}
+	}
+	held.Buffers -= h.others.Buffers
+	held.Bytes -= h.others.Bytes
+	return held, err
+}
+
 // Alloc makes a buffer between two looks at the free lists.
-func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
+func (h *SystemHeap) Alloc(id string, bytes uint64) (a validate.Allocation, err error) {
 	if err := h.trace.clear(); err != nil {
 		return a, err
 	}
@@ -159,8 +187,9 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 			return a, err
 		}
 	}
+	kept := &systemBuffer{Buffer: buffer}
 	if allocErr == nil {
-		h.buffers = append(h.buffers, buffer)
+		h.buffers[id] = kept
 	}
 	if a.Errno, err = errnoOf(allocErr); err != nil {
 		return a, err
@@ -175,7 +204,9 @@ func (h *SystemHeap) Alloc(bytes uint64) (a validate.Allocation, err error) {
 	if err != nil {
 		return a, err
 	}
-	return a, readAllocation(&a, text)
+	err = readAllocation(&a, text)
+	kept.blocks = a.Blocks
+	return a, err
 }
 
 // count reads the file that counts what is free, between two marks.
@@ -190,19 +221,29 @@ func (h *SystemHeap) count(into map[string][]byte, from, to string) error {
 	return err
 }
 
-// Free closes a buffer.
-func (h *SystemHeap) Free(oldest bool) error {
-	at := len(h.buffers) - 1
-	if oldest {
-		at = 0
+// Close closes a buffer. The heap gives its pages back before that returns.
+func (h *SystemHeap) Close(id string) (c validate.Closing, err error) {
+	buffer, ok := h.buffers[id]
+	if !ok {
+		return validate.Closing{Errno: "EBADF"}, nil
 	}
-	buffer := h.buffers[at]
-	h.buffers = append(h.buffers[:at], h.buffers[at+1:]...)
-	return buffer.Close()
+	delete(h.buffers, id)
+	if err := h.trace.clear(); err != nil {
+		return c, err
+	}
+	if c.Errno, err = errnoOf(buffer.Buffer.Close()); err != nil {
+		return c, err
+	}
+	text, err := h.trace.read()
+	if err != nil {
+		return c, err
+	}
+	c.Blocks, err = readFrees(buffer.blocks, text)
+	return c, err
 }
 
-// Close gives everything back.
-func (h *SystemHeap) Close() error {
+// Stop gives everything back.
+func (h *SystemHeap) Stop() error {
 	var failed error
 	for _, b := range h.buffers {
 		failed = errors.Join(failed, b.Close())
@@ -339,8 +380,34 @@ func addBlock(a *validate.Allocation, e *event) error {
 	}
 	order, orderErr := e.number("order")
 	kind, kindErr := e.number("migratetype")
-	a.Blocks = append(a.Blocks, validate.PageBlock{Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})
+	a.Blocks = append(a.Blocks, validate.PageBlock{PFN: pfn, Zone: validate.ZoneOf(a.Before, pfn), Order: uint(order), Type: buddy.Type(kind)})
 	return errors.Join(err, orderErr, kindErr)
+}
+
+// readFrees returns which blocks of a buffer were freed, in that order. The frees of
+// other pages are in the trace too.
+func readFrees(blocks []validate.PageBlock, text string) (freed []validate.PageBlock, err error) {
+	at := map[uint64]validate.PageBlock{}
+	for _, b := range blocks {
+		at[b.PFN] = b
+	}
+	for _, line := range strings.Split(text, "\n") {
+		e := parseEvent(line)
+		if e == nil || e.name != "mm_page_free" {
+			continue
+		}
+		pfn, err := e.number("pfn")
+		order, orderErr := e.number("order")
+		if err := errors.Join(err, orderErr); err != nil {
+			return nil, err
+		}
+		if b, ok := at[pfn]; ok {
+			delete(at, pfn) // the page may be taken, and freed, by another now
+			b.Order = uint(order)
+			freed = append(freed, b)
+		}
+	}
+	return freed, nil
 }
 
 // isHeapFlags reports whether pages were asked for as the system heap does: by

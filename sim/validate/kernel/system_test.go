@@ -32,7 +32,7 @@ func TestReadTakes(t *testing.T) {
 	}
 	want := validate.Allocation{
 		Before: state,
-		Blocks: []validate.PageBlock{{Zone: "DMA32", Order: 8}, {Zone: "DMA32", Order: 8}, {Zone: "DMA"}},
+		Blocks: []validate.PageBlock{{PFN: 0x2700, Zone: "DMA32", Order: 8}, {PFN: 0x2800, Zone: "DMA32", Order: 8}, {PFN: 0x10, Zone: "DMA"}},
 		Takes:  []validate.Take{{Order: 8}, {Order: 8}, {}},
 	}
 	if diff := cmp.Diff(want, a); diff != "" {
@@ -79,5 +79,20 @@ func TestReadAllocation(t *testing.T) {
 	var a validate.Allocation
 	if err := readAllocation(&a, mark(markBefore)+mark(markAgain)+mark(markAfter)); err == nil {
 		t.Error("a lost mark goes unnoticed")
+	}
+}
+
+func TestReadFrees(t *testing.T) {
+	blocks := []validate.PageBlock{{PFN: 0x2700, Order: 8}, {PFN: 0x11, Zone: "DMA"}, {PFN: 0x12}}
+	const text = ` x-1 [000] ..... 1.1: mm_page_free: page=0 pfn=0x2700 order=8
+ x-1 [000] ..... 1.1: mm_page_free: page=0 pfn=0x99 order=0
+ x-1 [000] ..... 1.1: mm_page_free: page=0 pfn=0x12 order=0
+ x-1 [000] ..... 1.1: mm_page_alloc: page=0 pfn=0x12 order=0 migratetype=0 gfp_flags=GFP_KERNEL
+ x-1 [000] ..... 1.1: mm_page_free: page=0 pfn=0x12 order=0
+`
+	got, err := readFrees(blocks, text)
+	want := []validate.PageBlock{{PFN: 0x2700, Order: 8}, {PFN: 0x12}}
+	if diff := cmp.Diff(want, got); err != nil || diff != "" {
+		t.Errorf("%v\n%s", err, diff)
 	}
 }

@@ -43,6 +43,13 @@ func (t *trace) enable(event, on string) error {
 	return os.WriteFile(filepath.Join(t.folder, "events", event, "enable"), []byte(on), 0)
 }
 
+// enlarge makes room for the events of large buffers, and only inside of a virtual
+// machine: it stays.
+func (t *trace) enlarge() error {
+	const kilobytes = "4096" // of each CPU
+	return os.WriteFile(filepath.Join(t.folder, "buffer_size_kb"), []byte(kilobytes), 0)
+}
+
 func (t *trace) clear() error { return os.WriteFile(filepath.Join(t.folder, "trace"), nil, 0) }
 
 func (t *trace) read() (string, error) {

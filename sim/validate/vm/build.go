@@ -70,7 +70,7 @@ func (k *kernels) build(ctx context.Context, sources string) (string, error) {
 	cmd.Dir = sources
 	// It ends with all that it started.
 	cmd.SysProcAttr = ownGroup()
-	cmd.Cancel = func() error { return killGroup(cmd.Process.Pid) }
+	cmd.Cancel = func() error { return killGroup(cmd.Process) }
 	complaints, err := cmd.StderrPipe()
 	if err != nil {
 		return "", err

@@ -2,8 +2,16 @@
 
 package vm
 
-import "syscall"
+import (
+	"os"
+	"syscall"
+
+	"golang.org/x/sys/unix"
+)
 
 func ownGroup() *syscall.SysProcAttr { return &syscall.SysProcAttr{Setpgid: true} }
 
-func killGroup(pid int) error { return syscall.Kill(-pid, syscall.SIGKILL) }
+func killGroup(process *os.Process) error { return syscall.Kill(-process.Pid, syscall.SIGKILL) }
+
+// lock waits until no other process has the file locked.
+func lock(file *os.File) error { return unix.Flock(int(file.Fd()), unix.LOCK_EX) }

@@ -15,8 +15,6 @@ import (
 	"strings"
 	"time"
 
-	"golang.org/x/sys/unix"
-
 	"dmasim/internal/strictyaml"
 )
 
@@ -82,12 +80,12 @@ func (k *kernels) image(ctx context.Context, name string, make func(ctx context.
 	if err := os.MkdirAll(k.cache, 0o777); err != nil {
 		return "", err
 	}
-	lock, err := os.OpenFile(filepath.Join(k.cache, name+".lock"), os.O_CREATE|os.O_RDWR, 0o666)
+	guard, err := os.OpenFile(filepath.Join(k.cache, name+".lock"), os.O_CREATE|os.O_RDWR, 0o666)
 	if err != nil {
 		return "", err
 	}
-	defer lock.Close()
-	if err := unix.Flock(int(lock.Fd()), unix.LOCK_EX); err != nil {
+	defer guard.Close()
+	if err := lock(guard); err != nil {
 		return "", err
 	}
 	if _, err := os.Stat(file); err == nil {
