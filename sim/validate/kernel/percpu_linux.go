@@ -351,7 +351,7 @@ func runPerCPU(ctx context.Context, o *Options, r *Result) error {
 	if err != nil {
 		return err
 	}
-	held, err := holdEverywhere(heap, uint64(memory.Memory.MemFree))
+	held, err := holdEverywhere(heap, uint64(memory.Memory.MemFree-memory.Memory.CmaFree))
 	defer func() {
 		for _, b := range held {
 			b.Close() // dma-bufs can always be closed

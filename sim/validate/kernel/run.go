@@ -36,8 +36,12 @@ type group struct {
 	name   string
 	onlyVM bool
 	run    func(context.Context, *Options, *Result) error
-	needs  string // a file that has to be there
+	needs  need
 }
+
+// need is a file that has to be there, and what would make it be there. There may be
+// none.
+type need struct{ file, remedy string }
 
 // Groups returns the names of the groups of aspects, in their order.
 func Groups() []string {
@@ -97,9 +101,6 @@ func Observable() Observability {
 	o := Observability{Aspects: []string{}, Gaps: []validate.Gap{}}
 	for _, g := range groups {
 		err := g.permitted()
-		if err == nil && g.needs != "" {
-			_, err = os.Stat(g.needs)
-		}
 		if gap, ok := gapOf(g.name, err); ok {
 			o.Gaps = append(o.Gaps, gap)
 		} else if err == nil {
@@ -119,6 +120,13 @@ func (g *group) permitted() error {
 	}
 	if v, err := version.Parse(release()); err != nil || v.Major != version.Modelled.Major || v.Minor != version.Modelled.Minor {
 		return &errUnobservable{fmt.Sprintf("the kernel is %s, the model is of %s", release(), version.Modelled), "dmasim kernel vm -- validate"}
+	}
+	if g.needs.file != "" {
+		if _, err := os.Stat(g.needs.file); errors.Is(err, fs.ErrNotExist) {
+			return &errUnobservable{"no " + g.needs.file, g.needs.remedy}
+		} else if err != nil {
+			return err
+		}
 	}
 	return nil
 }

@@ -13,12 +13,12 @@ import (
 )
 
 var groups = []group{
-	{"cma", true, runArea, cmaDebugfs},
-	{"system", true, runSystem, ""},
-	{"per-cpu", true, runPerCPU, memorySections},
-	{"errno", false, runCalls, ""},
-	{"life", true, runLives, ""},
-	{"exhaustion", true, runExhaustion, ""},
+	{"cma", true, runArea, need{cmaDebugfs, "a kernel with CMA and its debugfs: dmasim kernel vm --lane cma"}},
+	{"system", true, runSystem, need{}},
+	{"per-cpu", true, runPerCPU, need{memorySections, "a kernel with CONFIG_MEMORY_HOTREMOVE: dmasim kernel vm --lane stock"}},
+	{"errno", false, runCalls, need{}},
+	{"life", true, runLives, need{}},
+	{"exhaustion", true, runExhaustion, need{}},
 }
 
 func release() string {

@@ -9,7 +9,7 @@ import (
 	"dmasim/allocator/dmaheap"
 )
 
-var groups = []group{{"cma", false, unsupported, ""}, {"system", false, unsupported, ""}, {"per-cpu", false, unsupported, ""}, {"errno", false, unsupported, ""}, {"life", false, unsupported, ""}, {"exhaustion", false, unsupported, ""}}
+var groups = []group{{"cma", false, unsupported, need{}}, {"system", false, unsupported, need{}}, {"per-cpu", false, unsupported, need{}}, {"errno", false, unsupported, need{}}, {"life", false, unsupported, need{}}, {"exhaustion", false, unsupported, need{}}}
 
 func runDevice(ctx context.Context, o *Options, r *Result) error { return unsupported(ctx, o, r) }
 
