@@ -233,7 +233,7 @@ func printValidation(w io.Writer, r *kernel.Result) error {
 	case !r.Agree:
 		verdict = "model and kernel disagree"
 	case !r.Complete:
-		verdict += ", but not all that was asked for could be"
+		verdict = "model and kernel agree in what was checked, not all that was asked for"
 	}
 	fmt.Fprintf(&b, "\n%s\n", verdict)
 	_, err := io.WriteString(w, b.String())
