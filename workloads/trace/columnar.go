@@ -83,8 +83,8 @@ func randomAccess(r io.Reader) (io.ReaderAt, int64, error) {
 
 func (c *columnarTrace) next(m *matcher) error {
 	c.row++
-	var e Event
-	err := c.rows.Next(&e)
+	e := m.draft()
+	err := c.rows.Next(e)
 	if err == io.EOF {
 		return err
 	}

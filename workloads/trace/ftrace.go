@@ -411,14 +411,14 @@ func (f *ftrace) cmaFinish(m *matcher, r *record) error {
 		failed = true
 	}
 	if failed {
-		m.failed(heap, e)
+		m.failed(heap, &e)
 		return nil
 	}
 	if e.Addr, err = f.bytes(r, pfn); err != nil {
 		return err
 	}
 	e.Placed = true
-	return f.failLine(m.alloc(bufferKey{heap, pfn}, e))
+	return f.failLine(m.alloc(bufferKey{heap, pfn}, &e))
 }
 
 func (f *ftrace) cmaRelease(m *matcher, r *record) error {
@@ -474,14 +474,14 @@ func (f *ftrace) pageAlloc(m *matcher, r *record) error {
 		return err
 	}
 	if failed {
-		m.failed(key.heap, e)
+		m.failed(key.heap, &e)
 		return nil
 	}
 	if e.Addr, err = f.bytes(r, key.id); err != nil {
 		return err
 	}
 	e.Placed = true
-	return f.failLine(m.alloc(key, e))
+	return f.failLine(m.alloc(key, &e))
 }
 
 func (f *ftrace) pageFree(m *matcher, r *record) error {
@@ -529,5 +529,5 @@ func (f *ftrace) dmaHeapStat(m *matcher, r *record) error {
 		m.free(key, uint64(-length), 0)
 		return nil
 	}
-	return f.failLine(m.alloc(key, Event{Size: uint64(length)}))
+	return f.failLine(m.alloc(key, &Event{Size: uint64(length)}))
 }
