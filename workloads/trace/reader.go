@@ -169,11 +169,12 @@ func (r *Reader) start(in *bufio.Reader, original io.Reader, path string) error 
 		if err != nil {
 			return err
 		}
-		if _, err := problem.Replay(ReplayOptions{Order: r.options.Order, Tick: r.options.Tick}); err != nil {
+		replay, err := problem.Replay(ReplayOptions{Order: r.options.Order, Tick: r.options.Tick})
+		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		r.problem = problem
-		r.decoder = &problemEvents{newSweep(problem.Buffers, r.options.Order), r.options.Tick}
+		r.decoder = &problemEvents{replay.sweep, r.options.Tick}
 	case Placements:
 		placements, err := NewPlacementReader(in)
 		if err != nil {
