@@ -1,10 +1,12 @@
 package trace
 
 import (
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -209,10 +211,35 @@ const surelyFit = 19
 // leadingDigits returns the number that begins at at, and where it ends. It is right
 // if it has from 1 to surelyFit digits.
 func leadingDigits(text []byte, at int) (n uint64, end int) {
-	for end = at; end < len(text) && isDigit(text[end]); end++ {
-		n = n*10 + uint64(text[end]-'0')
+	for at+8 <= len(text) {
+		eight, digits := eightDigits(binary.LittleEndian.Uint64(text[at:]))
+		n = n*powers10[digits] + eight
+		at += digits
+		if digits < 8 {
+			return n, at
+		}
 	}
-	return n, end
+	for ; at < len(text) && isDigit(text[at]); at++ {
+		n = n*10 + uint64(text[at]-'0')
+	}
+	return n, at
+}
+
+var powers10 = [9]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+
+// eightDigits returns the number that eight characters begin with, the first of which
+// is the least significant byte, and how many of them are digits. There is no branch
+// in it, which would be guessed wrong where the lengths of numbers differ.
+func eightDigits(text uint64) (n uint64, digits int) {
+	const each = 0x0101010101010101
+	n = text ^ '0'*each // digits are 0 to 9; 0x76 more of anything else has the highest bit
+	other := (n + 0x76*each | n) & (0x80 * each)
+	digits = bits.TrailingZeros64(other) / 8
+	n <<= 64 - 8*digits // the last digit is the most significant byte now
+	n = n*10 + n>>8
+	n = (n&0x00ff00ff00ff00ff)*100 + n>>16&0x00ff00ff00ff00ff
+	n = (n&0x0000ffff0000ffff)*10000 + n>>32&0x0000ffff0000ffff
+	return n & 0xffffffff, digits
 }
 
 // parseCount reads a decimal number, or a hexadecimal one that begins with 0x.
