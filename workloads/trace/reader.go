@@ -307,8 +307,8 @@ func detect(head []byte) Format {
 }
 
 func isRecord(line []byte) bool {
-	_, ok := parseRecord(line)
-	return ok
+	var r record
+	return r.parse(line)
 }
 
 // isPlacementLine reports whether a line begins as those of a placement trace in
