@@ -20,6 +20,7 @@ func TestAdversaryScenarios(t *testing.T) {
 	}{
 		{"robson", nil, nil, true},
 		{"buddy-killer", map[string]float64{"buddy": 1, "cma": 1}, map[string]float64{"first-fit": 0.7, "best-fit": 0.7}, false},
+		{"first-fit-killer", map[string]float64{"first-fit": 1, "best-fit": 1, "next-fit": 1, "tlsf": 1}, map[string]float64{"first-fit": 1}, false},
 		{"best-fit-killer", map[string]float64{"best-fit": 1, "drm-mm-best": 1}, map[string]float64{"first-fit": 0.2}, false},
 		{"next-fit-killer", map[string]float64{"next-fit": 1, "worst-fit": 0.99}, map[string]float64{"first-fit": 0.1, "best-fit": 0.1}, false},
 	} {
