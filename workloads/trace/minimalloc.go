@@ -300,7 +300,10 @@ func newSweep(buffers []Buffer, order Order) sweep {
 		return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(i, j))
 	})
 	slices.SortFunc(s.ends, func(a, b bufferEnd) int {
-		return cmp.Or(cmp.Compare(a.at, b.at), cmp.Compare(a.index, b.index))
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return cmp.Compare(a.index, b.index)
 	})
 	return s
 }
