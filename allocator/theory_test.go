@@ -1,6 +1,7 @@
 package allocator_test
 
 import (
+	"math"
 	"math/bits"
 	"os"
 	"slices"
@@ -193,6 +194,35 @@ func TestCombs(t *testing.T) {
 		}
 		if s.allocSize(test.largest + 1); !s.failed {
 			t.Errorf("%s in %d: placed more than the largest hole", test.policy, test.capacity)
+		}
+	}
+}
+
+// TestFirstFitKiller holds what first fit needs between what Robson's adversary costs
+// it and what it never needs more than (Knuth, section 2.5, exercise 43).
+func TestFirstFitKiller(t *testing.T) {
+	for _, c := range []struct{ m, n, highWater uint64 }{
+		{16, 4, 30}, {64, 16, 186}, {256, 16, 864}, {256, 64, 1054}, {1024, 64, 4880}, {4096, 16, 14320},
+	} {
+		harmonic := 0.0
+		for i := range c.n {
+			harmonic += 1 / float64(i+1)
+		}
+		most := uint64(float64(c.m) * harmonic / math.Ln2)
+		config := workloads.AdversaryConfig{Kind: workloads.FirstFitKiller, Live: c.m, Largest: c.n}
+		for _, name := range []string{"first-fit", "best-fit"} {
+			s := newPlayer(t, name, 1<<20)
+			peak, a := s.play(config, s.allocSize)
+			if peak > c.m || s.highWater != c.highWater || a.Bound() != c.highWater || a.Reached() != c.highWater {
+				t.Errorf("%s, %d live bytes, blocks up to %d: %d live needed %d, bound %d, want %d", name, c.m, c.n, peak, s.highWater, a.Bound(), c.highWater)
+			}
+			if s.highWater <= robsonBound(c.m, c.n) || s.highWater > most {
+				t.Errorf("%s, %d live bytes, blocks up to %d: needed %d, want more than Robson's %d and at most %d", name, c.m, c.n, s.highWater, robsonBound(c.m, c.n), most)
+			}
+			tight := newPlayer(t, name, c.highWater-1)
+			if tight.play(config, tight.allocSize); !tight.failed {
+				t.Errorf("%s, %d live bytes, blocks up to %d: served in %d", name, c.m, c.n, c.highWater-1)
+			}
 		}
 	}
 }

@@ -30,6 +30,14 @@ const (
 	// first fit and best fit storage allocation strategies", Computer Journal 20(3),
 	// 1977).
 	BestFitKiller AdversaryKind = "best-fit-killer"
+	// FirstFitKiller fills up with blocks of 1, 2, 3 and so on to n units, and before
+	// each size keeps the fewest live units that leave no hole for it, so that first
+	// fit and best fit go on behind the last block. Nothing is published that it is
+	// made after; its bound is what it costs them, counted by playing it, and up to a
+	// quarter more than Robson's for n much less than M. First fit never needs more
+	// than M·H(n)/ln 2, for the harmonic number H (Knuth, The Art of Computer
+	// Programming, volume 1, section 2.5, exercise 43, after Robson's paper of 1977).
+	FirstFitKiller AdversaryKind = "first-fit-killer"
 	// NextFitKiller allocates m-1 units and one, and frees the m-1, in each of k
 	// rounds: next fit and worst fit go on to fresh memory and need k·m for k+m-1
 	// live units, first fit and best fit come back to the same place.
@@ -38,14 +46,14 @@ const (
 
 // AdversaryKinds returns the adversaries, sorted by name.
 func AdversaryKinds() []AdversaryKind {
-	return []AdversaryKind{BestFitKiller, BuddyKiller, NextFitKiller, Robson}
+	return []AdversaryKind{BestFitKiller, BuddyKiller, FirstFitKiller, NextFitKiller, Robson}
 }
 
 // AdversaryConfig describes an adversary. Sizes are whole units.
 type AdversaryConfig struct {
 	Kind    AdversaryKind
 	Unit    uint64        // bytes of the smallest block
-	Live    uint64        // bytes that live at most, of Robson and BuddyKiller
+	Live    uint64        // bytes that live at most, of Robson, BuddyKiller and FirstFitKiller
 	Largest uint64        // bytes of the largest block
 	Rounds  uint64        // of the others
 	Every   time.Duration // from one operation to the next
@@ -55,6 +63,9 @@ type AdversaryConfig struct {
 // maxAdversaryUnits bounds the live blocks, which an adversary remembers.
 const maxAdversaryUnits = 1 << 22
 
+// maxSpreadUnits bounds those of FirstFitKiller, which is played once to know its bound.
+const maxSpreadUnits = 1 << 18
+
 // Adversary is a closed loop: what it frees depends on where blocks lie, and it ends
 // at the first request that fails. Its memory is in proportion to its live blocks.
 type Adversary struct {
@@ -62,7 +73,7 @@ type Adversary struct {
 	m, n   uint64 // units
 	bound  uint64
 
-	step    uint64 // of Robson and BuddyKiller: the size of the last step, in units; of the others: rounds played
+	step    uint64 // the size of the last step, in units; of those with rounds: those played
 	residue uint64 // of Robson, in units
 	live    []placedBlock
 	plan    []planned // what comes next
@@ -84,6 +95,8 @@ type Adversary struct {
 
 // placedBlock is a live block, in bytes.
 type placedBlock struct{ name, addr, size uint64 }
+
+func (b placedBlock) end() uint64 { return b.addr + b.size }
 
 // planned is an allocation of a size in units, or with size 0 a free.
 type planned struct{ name, size uint64 }
@@ -122,6 +135,16 @@ func (a *Adversary) prepare() error {
 		if c.Rounds != 0 {
 			return fmt.Errorf("rounds are for other adversaries")
 		}
+	case FirstFitKiller:
+		if a.m == 0 || a.m > maxSpreadUnits {
+			return fmt.Errorf("live is %d units of %d bytes, want 1 to %d", a.m, c.Unit, maxSpreadUnits)
+		}
+		if a.n < 2 || a.n > a.m {
+			return fmt.Errorf("largest is %d units of %d bytes, want 2 to %d", a.n, c.Unit, a.m)
+		}
+		if c.Rounds != 0 {
+			return fmt.Errorf("rounds are for other adversaries")
+		}
 	case BestFitKiller, NextFitKiller:
 		least := uint64(2)
 		if c.Kind == BestFitKiller {
@@ -139,10 +162,11 @@ func (a *Adversary) prepare() error {
 	default:
 		return fmt.Errorf("there is no such adversary")
 	}
-	if most := a.needs(); c.Unit > MaxSize/most {
+	needs := a.needs()
+	if c.Unit > MaxSize/needs {
 		return fmt.Errorf("needs more than %d bytes", MaxSize)
 	}
-	a.bound = a.needs() * c.Unit
+	a.bound = needs * c.Unit
 	return nil
 }
 
@@ -157,6 +181,8 @@ func (a *Adversary) needs() uint64 {
 			log2--
 		}
 		return a.m*log2/2 + a.m
+	case FirstFitKiller:
+		return firstFitNeeds(a.m, a.n)
 	case BestFitKiller:
 		return (a.n - 2) * (k + 2)
 	default:
@@ -216,7 +242,7 @@ func (a *Adversary) learn(last *Outcome) bool {
 		a.lo, a.started = last.Addr, true
 	}
 	a.lo, a.hi = min(a.lo, last.Addr), max(a.hi, last.Addr+a.last.Size)
-	if a.config.Kind == Robson || a.config.Kind == BuddyKiller {
+	if a.config.Rounds == 0 {
 		a.live = append(a.live, placedBlock{a.last.Buffer, last.Addr - a.config.Base, a.last.Size})
 	}
 	return true
@@ -235,9 +261,11 @@ func (a *Adversary) free(name uint64) { a.plan = append(a.plan, planned{name: na
 func (a *Adversary) think() bool {
 	switch a.config.Kind {
 	case Robson:
-		return a.grow(a.chooseByResidue)
+		return a.grow(2*a.step, a.chooseByResidue)
 	case BuddyKiller:
-		return a.grow(a.chooseBySlot)
+		return a.grow(2*a.step, a.chooseBySlot)
+	case FirstFitKiller:
+		return a.grow(a.step+1, a.chooseSpread)
 	}
 	if a.step == a.config.Rounds {
 		return false
@@ -252,9 +280,9 @@ func (a *Adversary) think() bool {
 	return true
 }
 
-// grow plans a step: what is not kept is freed, and blocks of twice the size take
-// its place among the live.
-func (a *Adversary) grow(keep func() (kept int)) bool {
+// grow plans a step: what is not kept is freed, and larger blocks take its place among
+// the live.
+func (a *Adversary) grow(step uint64, keep func() (kept int)) bool {
 	if a.step == 0 {
 		for range a.m {
 			a.alloc(1)
@@ -265,7 +293,7 @@ func (a *Adversary) grow(keep func() (kept int)) bool {
 	if a.step == a.n {
 		return false
 	}
-	a.step *= 2
+	a.step = step
 	kept := keep() // sorted to the front
 	for _, b := range a.live[kept:] {
 		a.free(b.name)

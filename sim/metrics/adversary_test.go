@@ -1,11 +1,14 @@
 package metrics_test
 
 import (
+	"os"
+	"strings"
 	"testing"
 
 	_ "dmasim/allocator/kernel"
 	runner "dmasim/sim/experiment"
 	"dmasim/sim/scenario"
+	"dmasim/workloads"
 )
 
 // TestAdversaryScenarios holds the embedded adversaries to their theorems: the
@@ -20,6 +23,7 @@ func TestAdversaryScenarios(t *testing.T) {
 	}{
 		{"robson", nil, nil, true},
 		{"buddy-killer", map[string]float64{"buddy": 1, "cma": 1}, map[string]float64{"first-fit": 0.7, "best-fit": 0.7}, false},
+		{"first-fit-killer", map[string]float64{"first-fit": 1, "best-fit": 1, "next-fit": 1, "tlsf": 1}, map[string]float64{"first-fit": 1}, false},
 		{"best-fit-killer", map[string]float64{"best-fit": 1, "drm-mm-best": 1}, map[string]float64{"first-fit": 0.2}, false},
 		{"next-fit-killer", map[string]float64{"next-fit": 1, "worst-fit": 0.99}, map[string]float64{"first-fit": 0.1, "best-fit": 0.1}, false},
 	} {
@@ -38,6 +42,33 @@ func TestAdversaryScenarios(t *testing.T) {
 			if a.Failed != test.fails || a.Ratio < test.ratio[v.Name] || limited && a.Ratio > most {
 				t.Errorf("%s, %s: %+v", test.scenario, v.Name, a)
 			}
+		}
+	}
+}
+
+// TestAdversaryDocumentation runs what docs/adversaries.md shows, in memory that is
+// just enough, and looks for all kinds there.
+func TestAdversaryDocumentation(t *testing.T) {
+	page, err := os.ReadFile("../../docs/adversaries.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, text, _ := strings.Cut(string(page), "```yaml\n")
+	text, _, _ = strings.Cut(text, "```")
+	sc, err := scenario.Parse("docs/adversaries.md", []byte(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	run, err := runner.Simulate(t.Context(), &sc.Variants[0], 1, runner.Options{CheckEvery: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if a := run.Summary.Adversaries[0]; a.Failed || a.Ratio != 1 || a.Bound != 708<<10 {
+		t.Errorf("%+v", a)
+	}
+	for _, kind := range workloads.AdversaryKinds() {
+		if !strings.Contains(string(page), "| `"+string(kind)+"` |") {
+			t.Errorf("docs/adversaries.md has no row for %s", kind)
 		}
 	}
 }

@@ -14,7 +14,7 @@ import (
 type Adversary struct {
 	// Which: robson, against every strategy that does not move buffers, or one against a particular strategy.
 	Kind AdversaryKind `yaml:"kind"`
-	// Most bytes that live at once, of robson and buddy-killer: a multiple of the largest buffer.
+	// Most bytes that live at once, of robson and buddy-killer, a multiple of the largest buffer, and of first-fit-killer.
 	Live mem.Size `yaml:"live,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Largest buffer; of robson and buddy-killer a power of two in units.
 	Largest mem.Size `yaml:"largest" jsonschema:"exclusiveMinimum=0"`

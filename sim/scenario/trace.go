@@ -127,6 +127,15 @@ func (f *traceFile) Next(last *workloads.Outcome) (workloads.Op, bool) {
 	return op, ok
 }
 
+// Fill implements workloads.BatchSource.
+func (f *traceFile) Fill(ops []workloads.Op) int {
+	n := f.Source.Fill(ops)
+	if n < len(ops) {
+		f.file.Close()
+	}
+	return n
+}
+
 // placementFile is a placement trace that closes its file at the end.
 type placementFile struct {
 	*trace.PlacementSource

@@ -10,9 +10,10 @@ import (
 
 // Rows are the events of a file whose columns are stored apart.
 type Rows interface {
-	// Next sets e to the event of the next row. It returns io.EOF behind the last.
-	// What the event says is not checked yet.
-	Next(e *Event) error
+	// Read sets events to those of the next rows and returns how many it was. It
+	// returns io.EOF behind the last; an error is about the row after those. What
+	// the events say is not checked yet.
+	Read(events []Event) (int, error)
 	// Comments returns what [Losses.Comments] of the writer had returned.
 	Comments() []string
 }
@@ -37,9 +38,10 @@ var errNoParquet = errors.New("this program was built without Parquet: it has to
 
 // columnarTrace gives out the rows of a columnar file.
 type columnarTrace struct {
-	rows Rows
-	path string
-	row  uint64 // from 1
+	rows  Rows
+	path  string
+	row   uint64 // the last one, from 1
+	batch [batchEvents]Event
 }
 
 // openColumnar starts to read a columnar file, whose directory is at its end, from
@@ -82,17 +84,22 @@ func randomAccess(r io.Reader) (io.ReaderAt, int64, error) {
 }
 
 func (c *columnarTrace) next(m *matcher) error {
-	c.row++
-	var e Event
-	err := c.rows.Next(&e)
-	if err == io.EOF {
+	n, err := c.rows.Read(c.batch[:])
+	for i := range c.batch[:n] {
+		c.row++
+		e := m.draft()
+		*e = c.batch[i]
+		if err := m.accept(e, []byte(e.Heap)); err != nil {
+			return c.fail(err)
+		}
+	}
+	if err == nil || err == io.EOF {
 		return err
 	}
-	if err == nil {
-		err = m.accept(e, []byte(e.Heap))
-	}
-	if err != nil {
-		return fmt.Errorf("%s: row %d: %w", c.path, c.row, err)
-	}
-	return nil
+	c.row++
+	return c.fail(err)
+}
+
+func (c *columnarTrace) fail(err error) error {
+	return fmt.Errorf("%s: row %d: %w", c.path, c.row, err)
 }

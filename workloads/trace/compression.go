@@ -2,12 +2,12 @@ package trace
 
 import (
 	"bufio"
-	"compress/gzip"
 	"fmt"
 	"io"
 	"path/filepath"
 	"strings"
 
+	"github.com/klauspost/compress/gzip"
 	"github.com/klauspost/compress/zstd"
 )
 

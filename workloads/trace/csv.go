@@ -1,11 +1,12 @@
 package trace
 
 import (
-	"bytes"
+	"encoding/binary"
 	"errors"
 	"fmt"
 	"io"
 	"math"
+	"math/bits"
 	"slices"
 	"strings"
 	"time"
@@ -37,7 +38,8 @@ var csvColumns = []string{"time_ns", "event", "buffer", "size", "align", "limit"
 // The form is ours, so what makes no sense in it is an error.
 type csvTrace struct {
 	lines
-	columns []int // of each field; nil before the header
+	columns  []int  // of each field; nil before the header
+	unquoted []byte // room for a field
 }
 
 func (c *csvTrace) next(m *matcher) error {
@@ -85,107 +87,159 @@ var errQuote = errors.New("the quotes are not closed, or do not enclose the whol
 
 // row reads an event.
 func (c *csvTrace) row(m *matcher, line []byte) error {
-	e := Event{}
-	var id uint64
+	e := m.draft()
 	var heapName []byte
-	free := false
 	eventAt := 0
-	rest := line
+	at := 0
 	for i, column := range c.columns {
-		at := len(line) - len(rest) + 1
-		var field []byte
-		more := false
-		if column == columnHeap && len(rest) > 0 && rest[0] == '"' {
-			var ok bool
-			if field, rest, ok = unquote(rest); !ok {
-				return c.fail(at, errQuote)
+		var end int
+		var n uint64
+		number := false
+		switch {
+		case column == columnHeap && at < len(line) && line[at] == '"':
+			if c.unquoted, end = appendUnquoted(c.unquoted[:0], line, at); end < 0 {
+				return c.fail(at+1, errQuote)
 			}
-			if more = len(rest) > 0; more {
-				rest = rest[1:]
-			}
-		} else if comma := bytes.IndexByte(rest, ','); comma >= 0 {
-			field, rest, more = rest[:comma], rest[comma+1:], true
-		} else {
-			field, rest = rest, nil
+			heapName = c.unquoted
+		case column == columnHeap:
+			end = fieldEnd(line, at)
+			heapName = line[at:end]
+		case column == columnEvent:
+			end = fieldEnd(line, at)
+		default:
+			n, end, number = readCount(line, at)
 		}
-		if more == (i == len(c.columns)-1) {
+		if (end == len(line)) != (i == len(c.columns)-1) {
 			return c.fail(0, fmt.Errorf("want %d fields", len(c.columns)))
 		}
-		var n uint64
-		switch column {
-		case columnEvent:
-			eventAt = at
+		switch field := line[at:end]; {
+		case column == columnHeap:
+		case column == columnEvent:
+			eventAt = at + 1
 			switch string(field) {
 			case "alloc":
 			case "free":
-				free = true
+				e.Kind = workloads.Free
 			case "failed":
 				e.Failed = true
 			default:
-				return c.fail(at, fmt.Errorf("event %.40q, want alloc, free or failed", field))
+				return c.fail(at+1, fmt.Errorf("event %.40q, want alloc, free or failed", field))
 			}
-			continue
-		case columnHeap:
-			heapName = field
-			continue
-		}
-		if len(field) == 0 && column >= columnSize {
-			continue
-		}
-		var ok bool
-		if n, ok = parseCount(field); !ok {
-			return c.fail(at, fmt.Errorf("%s %.40q is no number", csvColumns[column], field))
-		}
-		switch column {
-		case columnTime:
-			if n > math.MaxInt64 {
-				return c.fail(at, errTime)
+		case number:
+			if err := c.set(e, column, n, m); err != nil {
+				return c.fail(at+1, err)
 			}
-			if e.At = time.Duration(n); e.At < m.now {
-				return c.fail(at, m.backward(e.At))
-			}
-		case columnBuffer:
-			id = n
-		case columnSize:
-			if n > math.MaxInt64 {
-				return c.fail(at, errors.New("size of 2^63 bytes or more"))
-			}
-			e.Size = n
-		case columnAlign:
-			e.Align = n
-		case columnLimit:
-			e.Limit = n
-		case columnAddress:
-			e.Addr, e.Placed = n, true
+		case len(field) > 0 || column < columnSize:
+			return c.fail(at+1, fmt.Errorf("%s %.40q is no number", csvColumns[column], field))
 		}
+		at = end + 1
 	}
-	if free {
-		e.Kind = workloads.Free
-	}
-	e.Buffer = id
 	if err := m.accept(e, heapName); err != nil {
 		return c.fail(eventAt, err)
 	}
 	return nil
 }
 
-// unquote takes a field in quotes off the front of a row. Quotes in it are
-// doubled.
-func unquote(row []byte) (field, rest []byte, ok bool) {
-	for i := 1; i < len(row); i++ {
-		if row[i] != '"' {
-			field = append(field, row[i])
-			continue
+// set sets what a column of numbers holds.
+func (c *csvTrace) set(e *Event, column int, n uint64, m *matcher) error {
+	switch column {
+	case columnTime:
+		if n > math.MaxInt64 {
+			return errTime
 		}
-		if i+1 < len(row) && row[i+1] == '"' {
-			field = append(field, '"')
-			i++
-			continue
+		if e.At = time.Duration(n); e.At < m.now {
+			return m.backward(e.At)
 		}
-		rest = row[i+1:]
-		return field, rest, len(rest) == 0 || rest[0] == ','
+	case columnBuffer:
+		e.Buffer = n
+	case columnSize:
+		if n > math.MaxInt64 {
+			return errors.New("size of 2^63 bytes or more")
+		}
+		e.Size = n
+	case columnAlign:
+		e.Align = n
+	case columnLimit:
+		e.Limit = n
+	case columnAddress:
+		e.Addr, e.Placed = n, true
 	}
-	return nil, nil, false
+	return nil
+}
+
+// fieldEnd returns where the field ends that begins at at: at a comma, or with the
+// row.
+func fieldEnd(row []byte, at int) int {
+	for at < len(row) && row[at] != ',' {
+		at++
+	}
+	return at
+}
+
+// appendUnquoted appends the field in quotes that begins at at, in which quotes are
+// doubled, and returns where it ends, or -1 where it does not.
+func appendUnquoted(field, row []byte, at int) ([]byte, int) {
+	for i := at + 1; i < len(row); i++ {
+		if row[i] == '"' {
+			if i++; i == len(row) || row[i] == ',' {
+				return field, i
+			}
+			if row[i] != '"' {
+				break
+			}
+		}
+		field = append(field, row[i])
+	}
+	return field, -1
+}
+
+// readCount reads the field that begins at at as a number, as parseCount does, and
+// returns where it ends.
+func readCount(row []byte, at int) (n uint64, end int, ok bool) {
+	n, end = leadingDigits(row, at)
+	if digits := end - at; digits > 0 && digits <= surelyFit && (end == len(row) || row[end] == ',') {
+		return n, end, true
+	}
+	end = fieldEnd(row, at)
+	n, ok = parseCount(row[at:end])
+	return n, end, ok
+}
+
+// surelyFit is how many digits fit in 64 bits whatever they are.
+const surelyFit = 19
+
+// leadingDigits returns the number that begins at at, and where it ends. It is right
+// if it has from 1 to surelyFit digits.
+func leadingDigits(text []byte, at int) (n uint64, end int) {
+	for at+8 <= len(text) {
+		eight, digits := eightDigits(binary.LittleEndian.Uint64(text[at:]))
+		n = n*powers10[digits] + eight
+		at += digits
+		if digits < 8 {
+			return n, at
+		}
+	}
+	for ; at < len(text) && isDigit(text[at]); at++ {
+		n = n*10 + uint64(text[at]-'0')
+	}
+	return n, at
+}
+
+var powers10 = [9]uint64{1, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7, 1e8}
+
+// eightDigits returns the number that eight characters begin with, the first of which
+// is the least significant byte, and how many of them are digits. There is no branch
+// in it, which would be guessed wrong where the lengths of numbers differ.
+func eightDigits(text uint64) (n uint64, digits int) {
+	const each = 0x0101010101010101
+	n = text ^ '0'*each // digits are 0 to 9; 0x76 more of anything else has the highest bit
+	other := (n + 0x76*each | n) & (0x80 * each)
+	digits = bits.TrailingZeros64(other) / 8
+	n <<= 64 - 8*digits // the last digit is the most significant byte now
+	n = n*10 + n>>8
+	n = (n&0x00ff00ff00ff00ff)*100 + n>>16&0x00ff00ff00ff00ff
+	n = (n&0x0000ffff0000ffff)*10000 + n>>32&0x0000ffff0000ffff
+	return n & 0xffffffff, digits
 }
 
 // parseCount reads a decimal number, or a hexadecimal one that begins with 0x.

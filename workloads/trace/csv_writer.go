@@ -10,8 +10,9 @@ import (
 
 // csvWriter writes our own CSV.
 type csvWriter struct {
-	out *bufio.Writer
-	row []byte
+	out    *bufio.Writer
+	heap   string // of the last event
+	quoted []byte // the same as it is written
 }
 
 func newCSVWriter(out *bufio.Writer) *csvWriter {
@@ -19,8 +20,16 @@ func newCSVWriter(out *bufio.Writer) *csvWriter {
 	return &csvWriter{out: out}
 }
 
+// rowSpace is room for a row without its heap.
+const rowSpace = 256
+
 func (w *csvWriter) Write(e *Event) error {
-	row := strconv.AppendInt(w.row[:0], int64(e.At), 10)
+	if w.out.Available() < rowSpace { // what is appended to stays within the buffer
+		if err := w.out.Flush(); err != nil {
+			return err
+		}
+	}
+	row := strconv.AppendInt(w.out.AvailableBuffer(), int64(e.At), 10)
 	switch {
 	case e.Kind == workloads.Free:
 		row = append(row, ",free,"...)
@@ -37,8 +46,10 @@ func (w *csvWriter) Write(e *Event) error {
 		row = strconv.AppendUint(append(row, "0x"...), e.Addr, 16)
 	}
 	row = append(row, ',')
-	row = append(appendQuoted(row, e.Heap), '\n')
-	w.row = row
+	if e.Heap != w.heap {
+		w.heap, w.quoted = e.Heap, appendQuoted(w.quoted[:0], e.Heap)
+	}
+	row = append(append(row, w.quoted...), '\n')
 	_, err := w.out.Write(row)
 	return err
 }

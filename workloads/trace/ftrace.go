@@ -68,13 +68,12 @@ func (f *ftrace) next(m *matcher) error {
 	case bytes.HasPrefix(line, []byte("cpus=")), bytes.HasPrefix(line, []byte("version =")):
 		return nil // trace-cmd
 	}
-	r := &f.record // of its own it would be made anew for each line
-	var ok bool
-	if *r, ok = parseRecord(line); !ok {
+	r := &f.record
+	if !r.parse(line) {
 		m.losses.Unread++
 		return nil
 	}
-	handle := ftraceEvents[string(r.event)]
+	handle := handler(r.event)
 	if handle == nil {
 		return nil
 	}
@@ -83,6 +82,7 @@ func (f *ftrace) next(m *matcher) error {
 		return f.fail(r.timeAt+1, err)
 	}
 	m.advance(at)
+	r.split()
 	return handle(f, m, r)
 }
 
@@ -134,44 +134,101 @@ func (f *ftrace) lost(m *matcher, line string) error {
 
 // record is a line of a trace.
 type record struct {
+	line   []byte
 	thread uint64
 	time   []byte
 	timeAt int // offset in the line
 	event  []byte
-	fields []byte
-	at     int // of fields
+	at     int                                  // offset of the fields
+	values [ftraceFields]struct{ from, to int } // of fields, see split; to 0: there is none
 }
 
-// parseRecord takes apart "task-pid (tgid) [cpu] flags time: event: fields". The
-// name of a task may have any of these in it, so the first part that fits whole is
-// taken.
-func parseRecord(line []byte) (record, bool) {
+// field is one that an event may have.
+type field int
+
+// The fields that are looked at.
+const (
+	fieldName field = iota
+	fieldPFN
+	fieldPage
+	fieldCount
+	fieldRequestCount
+	fieldAlign
+	fieldErrno
+	fieldOrder
+	fieldInode
+	fieldLen
+	fieldTotal
+	ftraceFields
+)
+
+var fieldNames = [ftraceFields]string{
+	"name", "pfn", "page", "count", "request_count", "align", "errorno", "order", "inode", "len", "total_allocated",
+}
+
+// String returns the name of a field as events have it.
+func (f field) String() string { return fieldNames[f] }
+
+// fieldOf returns the field of a name, or ftraceFields.
+func fieldOf(name []byte) field {
+	switch string(name) {
+	case "name":
+		return fieldName
+	case "pfn":
+		return fieldPFN
+	case "page":
+		return fieldPage
+	case "count":
+		return fieldCount
+	case "request_count":
+		return fieldRequestCount
+	case "align":
+		return fieldAlign
+	case "errorno":
+		return fieldErrno
+	case "order":
+		return fieldOrder
+	case "inode":
+		return fieldInode
+	case "len":
+		return fieldLen
+	case "total_allocated":
+		return fieldTotal
+	}
+	return ftraceFields
+}
+
+// parse takes apart "task-pid (tgid) [cpu] flags time: event: fields". The name of a
+// task may have any of these in it, so the first part that fits whole is taken.
+func (r *record) parse(line []byte) bool {
+	r.line = line
 	for from := 0; ; {
 		open := bytes.IndexByte(line[from:], '[')
 		if open < 0 {
-			return record{}, false
+			return false
 		}
 		open += from
 		from = open + 1
-		if r, ok := parseFrom(line, open); ok {
-			return r, true
+		if r.parseFrom(open) {
+			return true
 		}
 	}
 }
 
 // parseFrom takes a line apart whose processor begins with the bracket at open.
-func parseFrom(line []byte, open int) (r record, ok bool) {
+func (r *record) parseFrom(open int) (ok bool) {
+	line := r.line
 	i := open + 1
 	for i < len(line) && isDigit(line[i]) {
 		i++
 	}
 	if i == open+1 || i+1 >= len(line) || line[i] != ']' || line[i+1] != ' ' {
-		return r, false
+		return false
 	}
-	task := bytes.TrimRight(line[:open], " ")
-	if bytes.HasSuffix(task, []byte(")")) { // the thread group
+	task := trimSpace(line[:open])
+	if n := len(task); n > 0 && task[n-1] == ')' { // the thread group
 		if group := bytes.LastIndexByte(task, '('); group > 0 {
-			task = bytes.TrimRight(task[:group], " ")
+			task = trimSpace(task[:group])
 		}
 	}
 	digits := len(task)
@@ -179,35 +236,57 @@ func parseFrom(line []byte, open int) (r record, ok bool) {
 		digits--
 	}
 	if digits == 0 || digits == len(task) || task[digits-1] != '-' {
-		return r, false
+		return false
 	}
 	if r.thread, ok = parseCount(task[digits:]); !ok {
-		return r, false
+		return false
 	}
 	i = skipSpace(line, i+1)
 	end := wordEnd(line, i)
 	if end == i {
-		return r, false
+		return false
 	}
 	if line[end-1] != ':' { // the flags
 		i = skipSpace(line, end)
 		if end = wordEnd(line, i); end == i || line[end-1] != ':' {
-			return r, false
+			return false
 		}
 	}
 	r.time, r.timeAt = line[i:end-1], i
 	if len(r.time) == 0 || !isDigit(r.time[0]) {
-		return r, false
+		return false
 	}
 	i = skipSpace(line, end)
 	colon := bytes.IndexByte(line[i:], ':')
 	if colon < 0 {
-		return r, false
+		return false
 	}
 	r.event = line[i : i+colon]
 	r.at = skipSpace(line, i+colon+1)
-	r.fields = line[r.at:]
-	return r, true
+	return true
+}
+
+// split finds the values of fields, "key=value" between spaces, of several with one
+// key the first.
+func (r *record) split() {
+	clear(r.values[:])
+	line := r.line
+	for at := r.at; at < len(line); at++ {
+		from := at
+		for at < len(line) && line[at] != '=' && line[at] != ' ' {
+			at++
+		}
+		if at == len(line) || line[at] == ' ' {
+			continue
+		}
+		key := fieldOf(line[from:at])
+		at++
+		from = at
+		at = wordEnd(line, at)
+		if key < ftraceFields && r.values[key].to == 0 {
+			r.values[key].from, r.values[key].to = from, at
+		}
+	}
 }
 
 func isDigit(c byte) bool { return '0' <= c && c <= '9' }
@@ -217,6 +296,14 @@ func skipSpace(line []byte, i int) int {
 		i++
 	}
 	return i
+}
+
+func trimSpace(line []byte) []byte {
+	end := len(line)
+	for end > 0 && line[end-1] == ' ' {
+		end--
+	}
+	return line[:end]
 }
 
 func wordEnd(line []byte, i int) int {
@@ -263,34 +350,23 @@ func parseSeconds(text []byte) (time.Duration, error) {
 }
 
 // field returns the value of a field and its offset in the line.
-func (r *record) field(key string) (value []byte, at int, ok bool) {
-	for from := 0; from < len(r.fields); {
-		i := bytes.Index(r.fields[from:], []byte(key))
-		if i < 0 {
-			break
-		}
-		i += from
-		from = i + len(key)
-		if i > 0 && r.fields[i-1] != ' ' || from >= len(r.fields) || r.fields[from] != '=' {
-			continue
-		}
-		end := wordEnd(r.fields, from+1)
-		return r.fields[from+1 : end], r.at + from + 1, true
-	}
-	return nil, 0, false
+func (r *record) field(key field) (value []byte, at int, ok bool) {
+	v := &r.values[key]
+	return r.line[v.from:v.to], v.from, v.to > 0
 }
 
 // number reads a field as a number. The error is an *Error.
-func (f *ftrace) number(r *record, key string, base int) (uint64, error) {
+func (f *ftrace) number(r *record, key field, base int) (uint64, error) {
 	value, at, ok := r.field(key)
 	if !ok {
 		return 0, f.fail(r.at+1, fmt.Errorf("%s has no %s", r.event, key))
 	}
-	parse := parseCount
+	n, ok := uint64(0), false
 	if base == 16 && !bytes.HasPrefix(value, []byte("0x")) {
-		parse = parseHex
+		n, ok = parseHex(value)
+	} else {
+		n, ok = parseCount(value)
 	}
-	n, ok := parse(value)
 	if !ok {
 		return 0, f.fail(at+1, fmt.Errorf("%s %.40q is no number", key, value))
 	}
@@ -299,11 +375,16 @@ func (f *ftrace) number(r *record, key string, base int) (uint64, error) {
 
 // null reports whether an event's page is none.
 func (f *ftrace) null(r *record) (bool, error) {
-	value, _, ok := r.field("page")
+	value, _, ok := r.field(fieldPage)
 	if !ok {
 		return false, f.fail(r.at+1, fmt.Errorf("%s has no page", r.event))
 	}
-	return string(value) == "(null)" || len(bytes.Trim(bytes.TrimPrefix(value, []byte("0x")), "0")) == 0, nil
+	for _, c := range bytes.TrimPrefix(value, []byte("0x")) {
+		if c != '0' {
+			return string(value) == "(null)", nil
+		}
+	}
+	return true, nil
 }
 
 // bytes returns the size of so many pages.
@@ -330,16 +411,23 @@ func (f *ftrace) order(r *record, order uint64) (uint64, error) {
 	return f.bytes(r, 1<<order)
 }
 
-// ftraceEvents are the events that are read, by their names. Others are skipped.
-var ftraceEvents = map[string]func(*ftrace, *matcher, *record) error{
-	"cma_alloc_start":      (*ftrace).cmaStart,
-	"cma_alloc_busy_retry": nil, // the same request goes on
-	"cma_alloc_finish":     (*ftrace).cmaFinish,
-	"cma_alloc":            (*ftrace).cmaFinish,
-	"cma_release":          (*ftrace).cmaRelease,
-	"mm_page_alloc":        (*ftrace).pageAlloc,
-	"mm_page_free":         (*ftrace).pageFree,
-	"dma_heap_stat":        (*ftrace).dmaHeapStat,
+// handler returns what reads an event, or nil where it is skipped.
+func handler(event []byte) func(*ftrace, *matcher, *record) error {
+	switch string(event) {
+	case "cma_alloc_start":
+		return (*ftrace).cmaStart
+	case "cma_alloc_finish", "cma_alloc":
+		return (*ftrace).cmaFinish
+	case "cma_release":
+		return (*ftrace).cmaRelease
+	case "mm_page_alloc":
+		return (*ftrace).pageAlloc
+	case "mm_page_free":
+		return (*ftrace).pageFree
+	case "dma_heap_stat":
+		return (*ftrace).dmaHeapStat
+	}
+	return nil // cma_alloc_busy_retry, too: the same request goes on
 }
 
 // cmaStart notes that a thread asks. A thread has one request at a time.
@@ -361,7 +449,7 @@ func (f *ftrace) cmaStart(m *matcher, r *record) error {
 
 // area returns the heap of an event of CMA.
 func (f *ftrace) area(m *matcher, r *record) (int, error) {
-	name, at, ok := r.field("name")
+	name, at, ok := r.field(fieldName)
 	if !ok {
 		name, at = []byte(cmaHeap), r.at
 	}
@@ -378,15 +466,15 @@ func (f *ftrace) cmaFinish(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
-	key := "count"
-	if _, _, ok := r.field("request_count"); ok {
-		key = "request_count"
+	key := fieldCount
+	if _, _, ok := r.field(fieldRequestCount); ok {
+		key = fieldRequestCount
 	}
 	pages, err := f.number(r, key, 10)
 	if err != nil {
 		return err
 	}
-	pfn, err := f.number(r, "pfn", 16)
+	pfn, err := f.number(r, fieldPFN, 16)
 	if err != nil {
 		return err
 	}
@@ -394,8 +482,8 @@ func (f *ftrace) cmaFinish(m *matcher, r *record) error {
 	if e.Size, err = f.bytes(r, pages); err != nil {
 		return err
 	}
-	if _, _, ok := r.field("align"); ok { // not in the first releases
-		order, err := f.number(r, "align", 10)
+	if _, _, ok := r.field(fieldAlign); ok { // not in the first releases
+		order, err := f.number(r, fieldAlign, 10)
 		if err != nil {
 			return err
 		}
@@ -407,18 +495,18 @@ func (f *ftrace) cmaFinish(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
-	if errno, _, ok := r.field("errorno"); ok && string(errno) != "0" {
+	if errno, _, ok := r.field(fieldErrno); ok && string(errno) != "0" {
 		failed = true
 	}
 	if failed {
-		m.failed(heap, e)
+		m.failed(heap, &e)
 		return nil
 	}
 	if e.Addr, err = f.bytes(r, pfn); err != nil {
 		return err
 	}
 	e.Placed = true
-	return f.failLine(m.alloc(bufferKey{heap, pfn}, e))
+	return f.failLine(m.alloc(bufferKey{heap, pfn}, &e))
 }
 
 func (f *ftrace) cmaRelease(m *matcher, r *record) error {
@@ -426,11 +514,11 @@ func (f *ftrace) cmaRelease(m *matcher, r *record) error {
 	if err != nil {
 		return err
 	}
-	pages, err := f.number(r, "count", 10)
+	pages, err := f.number(r, fieldCount, 10)
 	if err != nil {
 		return err
 	}
-	pfn, err := f.number(r, "pfn", 16)
+	pfn, err := f.number(r, fieldPFN, 16)
 	if err != nil {
 		return err
 	}
@@ -449,11 +537,11 @@ func (f *ftrace) pageBlock(m *matcher, r *record) (bufferKey, Event, error) {
 	if err != nil {
 		return bufferKey{}, Event{}, f.fail(0, err)
 	}
-	pfn, err := f.number(r, "pfn", 10)
+	pfn, err := f.number(r, fieldPFN, 10)
 	if err != nil {
 		return bufferKey{}, Event{}, err
 	}
-	order, err := f.number(r, "order", 10)
+	order, err := f.number(r, fieldOrder, 10)
 	if err != nil {
 		return bufferKey{}, Event{}, err
 	}
@@ -474,14 +562,14 @@ func (f *ftrace) pageAlloc(m *matcher, r *record) error {
 		return err
 	}
 	if failed {
-		m.failed(key.heap, e)
+		m.failed(key.heap, &e)
 		return nil
 	}
 	if e.Addr, err = f.bytes(r, key.id); err != nil {
 		return err
 	}
 	e.Placed = true
-	return f.failLine(m.alloc(key, e))
+	return f.failLine(m.alloc(key, &e))
 }
 
 func (f *ftrace) pageFree(m *matcher, r *record) error {
@@ -500,11 +588,11 @@ func (f *ftrace) dmaHeapStat(m *matcher, r *record) error {
 	if err != nil {
 		return f.fail(0, err)
 	}
-	inode, err := f.number(r, "inode", 10)
+	inode, err := f.number(r, fieldInode, 10)
 	if err != nil {
 		return err
 	}
-	text, at, ok := r.field("len")
+	text, at, ok := r.field(fieldLen)
 	if !ok {
 		return f.fail(r.at+1, errors.New("dma_heap_stat has no len"))
 	}
@@ -512,7 +600,7 @@ func (f *ftrace) dmaHeapStat(m *matcher, r *record) error {
 	if err != nil || length == math.MinInt64 {
 		return f.fail(at+1, fmt.Errorf("len %.40q is no number of bytes", text))
 	}
-	text, at, ok = r.field("total_allocated")
+	text, at, ok = r.field(fieldTotal)
 	if !ok {
 		return f.fail(r.at+1, errors.New("dma_heap_stat has no total_allocated"))
 	}
@@ -529,5 +617,5 @@ func (f *ftrace) dmaHeapStat(m *matcher, r *record) error {
 		m.free(key, uint64(-length), 0)
 		return nil
 	}
-	return f.failLine(m.alloc(key, Event{Size: uint64(length)}))
+	return f.failLine(m.alloc(key, &Event{Size: uint64(length)}))
 }

@@ -31,9 +31,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // a few hundred.
 const maxLine = 64 << 10
 
-// lines reads a text line by line in bounded memory.
+// lines reads a text line by line, and knows where it is.
 type lines struct {
-	in      *bufio.Reader // of at least maxLine bytes
+	lineReader
 	path    string
 	number  int  // of the line that was read last, from 1
 	endless bool // that line has no end: the text may be torn there
@@ -42,14 +42,13 @@ type lines struct {
 // next returns the next line without its end; it is good until the next call.
 // At the end of the text the error is io.EOF, else it is an *Error.
 func (l *lines) next() ([]byte, error) {
-	line, err := l.in.ReadSlice('\n')
+	line, err := l.lineReader.next()
 	if err == io.EOF && len(line) == 0 {
 		return nil, io.EOF
 	}
 	l.number++
 	switch {
 	case err == nil:
-		line = line[:len(line)-1]
 	case err == io.EOF:
 		l.endless = true
 	case errors.Is(err, bufio.ErrBufferFull):
@@ -57,7 +56,42 @@ func (l *lines) next() ([]byte, error) {
 	default:
 		return nil, l.fail(0, err)
 	}
-	return bytes.TrimSuffix(line, []byte("\r")), nil
+	if last := len(line) - 1; last >= 0 && line[last] == '\r' {
+		line = line[:last]
+	}
+	return line, nil
+}
+
+// lineReader takes lines out of what a bufio.Reader holds, so that its memory is
+// bounded.
+type lineReader struct {
+	in    *bufio.Reader // of at least maxLine bytes
+	ahead []byte        // what in holds behind the last line
+	held  int           // bytes that in held when ahead was all of them
+}
+
+// next returns the next line without its end; it is good until the next call. A last
+// line that has no end comes with io.EOF; other errors are those of ReadSlice.
+func (l *lineReader) next() ([]byte, error) {
+	end := bytes.IndexByte(l.ahead, '\n')
+	if end < 0 {
+		return l.read()
+	}
+	line := l.ahead[:end]
+	l.ahead = l.ahead[end+1:]
+	return line, nil
+}
+
+// read returns the next line, which is not in ahead as a whole.
+func (l *lineReader) read() ([]byte, error) {
+	l.in.Discard(l.held - len(l.ahead)) // in holds them: there is no error
+	line, err := l.in.ReadSlice('\n')
+	l.held = l.in.Buffered()
+	l.ahead, _ = l.in.Peek(l.held)
+	if err == nil {
+		line = line[:len(line)-1]
+	}
+	return line, err
 }
 
 // fail adds the place to an error. Columns count bytes from 1; 0 is the line as a

@@ -31,10 +31,16 @@ type bufferKey struct {
 	id   uint64
 }
 
-type liveBuffer struct {
+// recordedBuffer is a buffer that lives.
+type recordedBuffer struct {
 	name, size uint64
 	left       uint64 // bytes that are not free yet
-	heap       int
+}
+
+// namedBuffer is the same in a format of our own.
+type namedBuffer struct {
+	size uint64
+	heap int
 }
 
 // matcher makes events of what a recording says, matches frees with
@@ -43,8 +49,10 @@ type matcher struct {
 	losses  Losses
 	ready   []Event // from taken on: those to give out
 	taken   int
-	live    map[bufferKey]liveBuffer
-	names   uint64 // that were given to buffers
+	live    []table[recordedBuffer] // by heap, then by id
+	lives   int                     // buffers in live
+	named   table[namedBuffer]      // those of formats of our own, by name
+	names   uint64                  // that were given to buffers
 	heaps   []string
 	skipped []bool // by heap: its events are not wanted
 	indices map[string]int
@@ -55,7 +63,7 @@ type matcher struct {
 }
 
 func newMatcher(wanted []string) *matcher {
-	return &matcher{wanted: wanted, live: map[bufferKey]liveBuffer{}, indices: map[string]int{}, last: -1}
+	return &matcher{wanted: wanted, ready: make([]Event, 0, 2*batchEvents), indices: map[string]int{}, last: -1}
 }
 
 // heap returns the index of a heap.
@@ -74,6 +82,7 @@ func (m *matcher) heap(name []byte) (int, error) {
 		i = len(m.heaps)
 		m.heaps = append(m.heaps, string(name))
 		m.skipped = append(m.skipped, len(m.wanted) > 0 && !slices.Contains(m.wanted, string(name)))
+		m.live = append(m.live, table[recordedBuffer]{})
 		m.indices[string(name)] = i
 	}
 	m.last = i
@@ -92,7 +101,7 @@ func (m *matcher) advance(at time.Duration) {
 
 // alloc is an allocation that was served. If a buffer of the same key lives, it
 // was freed unseen.
-func (m *matcher) alloc(key bufferKey, e Event) error {
+func (m *matcher) alloc(key bufferKey, e *Event) error {
 	if m.skipped[key.heap] {
 		return nil
 	}
@@ -100,22 +109,24 @@ func (m *matcher) alloc(key bufferKey, e Event) error {
 		m.losses.UnknownSizes++
 		return nil
 	}
-	if old, ok := m.live[key]; ok {
+	live := &m.live[key.heap]
+	if old := live.get(key.id); old != nil {
 		m.losses.MissedFrees++
 		m.free(key, old.left, 0)
 	}
-	if len(m.live) == maxLive {
+	if m.lives == maxLive {
 		return errLive
 	}
 	e.At, e.Kind, e.Buffer, e.Heap = m.now, workloads.Alloc, m.names, m.heaps[key.heap]
 	m.names++
-	m.live[key] = liveBuffer{e.Buffer, e.Size, e.Size, key.heap}
-	m.ready = append(m.ready, e)
+	live.add(key.id, recordedBuffer{e.Buffer, e.Size, e.Size})
+	m.lives++
+	m.ready = append(m.ready, *e)
 	return nil
 }
 
 // failed is an allocation that was not served.
-func (m *matcher) failed(heap int, e Event) {
+func (m *matcher) failed(heap int, e *Event) {
 	if m.skipped[heap] {
 		return
 	}
@@ -125,7 +136,7 @@ func (m *matcher) failed(heap int, e Event) {
 	}
 	e.At, e.Kind, e.Failed, e.Buffer, e.Heap = m.now, workloads.Alloc, true, m.names, m.heaps[heap]
 	m.names++
-	m.ready = append(m.ready, e)
+	m.ready = append(m.ready, *e)
 }
 
 // free is a free of so many bytes. A buffer whose key is a place may be freed in
@@ -136,44 +147,33 @@ func (m *matcher) free(key bufferKey, size, unit uint64) {
 	if m.skipped[key.heap] {
 		return
 	}
-	b, ok := m.live[key]
+	live := &m.live[key.heap]
+	b, ok := live.take(key.id)
 	if !ok {
 		m.losses.UnmatchedFrees++
 		return
 	}
-	delete(m.live, key)
 	if size < b.left && unit > 0 {
-		rest := bufferKey{key.heap, key.id + size/unit}
-		if _, taken := m.live[rest]; !taken {
+		if rest := key.id + size/unit; live.get(rest) == nil {
 			if b.left == b.size {
 				m.losses.InPieces++
 			}
 			b.left -= size
-			m.live[rest] = b
+			live.add(rest, b)
 			return
 		}
 	}
+	m.lives--
 	if b.left != size {
 		m.losses.OtherSizes++
 	}
 	m.ready = append(m.ready, Event{At: m.now, Kind: workloads.Free, Buffer: b.name, Size: b.size, Heap: m.heaps[key.heap]})
 }
 
-// take returns the next event that is ready.
-func (m *matcher) take(e *Event) bool {
-	if m.taken == len(m.ready) {
-		m.ready, m.taken = m.ready[:0], 0
-		return false
-	}
-	*e = m.ready[m.taken]
-	m.taken++
-	return true
-}
-
 // unfreed returns how many buffers live.
 func (m *matcher) unfreed() uint64 {
-	var n uint64
-	for _, b := range m.live {
+	n := uint64(m.lives)
+	for _, b := range m.named.all() {
 		if !m.skipped[b.heap] {
 			n++
 		}
@@ -181,41 +181,51 @@ func (m *matcher) unfreed() uint64 {
 	return n
 }
 
-// accept takes an event of a format of our own, in which what makes no sense is an
-// error.
-func (m *matcher) accept(e Event, heapName []byte) error {
+// draft returns room for the event after those that are ready, zeroed. It becomes one
+// of them when it is accepted.
+func (m *matcher) draft() *Event {
+	n := len(m.ready)
+	m.ready = append(m.ready, Event{})[:n]
+	return &m.ready[:n+1][n]
+}
+
+// accept takes the draft of an event of a format of our own, in which what makes no
+// sense is an error.
+func (m *matcher) accept(e *Event, heapName []byte) error {
 	heap, err := m.heap(heapName)
 	if err != nil {
 		return err
 	}
-	e.Heap = m.heaps[heap]
-	key := bufferKey{id: e.Buffer}
-	old, lives := m.live[key]
-	switch {
-	case e.At < m.now:
+	if e.At < m.now {
 		return m.backward(e.At)
-	case e.Kind == workloads.Free && !lives:
-		return fmt.Errorf("free of buffer %d, which does not live", e.Buffer)
-	case e.Kind == workloads.Free:
-		delete(m.live, key)
+	}
+	if e.Kind == workloads.Free {
+		old, lives := m.named.take(e.Buffer)
+		if !lives {
+			return fmt.Errorf("free of buffer %d, which does not live", e.Buffer)
+		}
 		heap = old.heap
-		e = Event{At: e.At, Kind: workloads.Free, Buffer: e.Buffer, Size: old.size, Heap: m.heaps[heap]}
-	case lives:
-		return fmt.Errorf("allocation of buffer %d, which lives", e.Buffer)
-	case e.Size == 0:
-		return errors.New("allocation of no bytes")
-	case e.Size > math.MaxInt64:
-		return errors.New("size of 2^63 bytes or more")
-	case e.Failed:
-		e.Addr, e.Placed = 0, false
-	case len(m.live) == maxLive:
-		return errLive
-	default:
-		m.live[key] = liveBuffer{e.Buffer, e.Size, e.Size, heap}
+		*e = Event{At: e.At, Kind: workloads.Free, Buffer: e.Buffer, Size: old.size}
+	} else {
+		switch {
+		case m.named.get(e.Buffer) != nil:
+			return fmt.Errorf("allocation of buffer %d, which lives", e.Buffer)
+		case e.Size == 0:
+			return errors.New("allocation of no bytes")
+		case e.Size > math.MaxInt64:
+			return errors.New("size of 2^63 bytes or more")
+		case e.Failed:
+			e.Addr, e.Placed = 0, false
+		case m.named.used == maxLive:
+			return errLive
+		default:
+			m.named.add(e.Buffer, namedBuffer{e.Size, heap})
+		}
 	}
 	m.now = e.At
 	if !m.skipped[heap] {
-		m.ready = append(m.ready, e)
+		e.Heap = m.heaps[heap]
+		m.ready = m.ready[:len(m.ready)+1]
 	}
 	return nil
 }

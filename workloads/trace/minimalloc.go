@@ -2,9 +2,11 @@ package trace
 
 import (
 	"bufio"
+	"bytes"
 	"cmp"
 	"errors"
 	"fmt"
+	"hash/maphash"
 	"io"
 	"iter"
 	"math"
@@ -47,45 +49,46 @@ type Buffer struct {
 // rows after an empty line, at which MiniMalloc stops reading. The error is a
 // [*Error].
 func ReadMiniMalloc(r io.Reader, path string) (*Problem, error) {
-	lines := bufio.NewScanner(r)
-	lines.Buffer(nil, maxLine)
-	reader := miniMallocReader{lineOf: map[string]int{}}
-	for lines.Scan() {
-		reader.line++
-		if err := reader.read(lines.Text()); err != nil {
-			return nil, &Error{Path: path, Line: reader.line, Err: err}
+	text := lines{lineReader: lineReader{in: bufio.NewReaderSize(r, maxLine)}, path: path}
+	m := miniMallocReader{seed: maphash.MakeSeed()}
+	for {
+		line, err := text.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return nil, err
+		}
+		if err := m.read(text.number, line); err != nil {
+			return nil, text.fail(0, err)
 		}
 	}
-	err := lines.Err()
+	text.number++
 	switch {
-	case errors.Is(err, bufio.ErrTooLong):
-		err = fmt.Errorf("the line is longer than %d bytes", maxLine)
-	case err == nil && len(reader.columns) == 0:
-		err = errors.New("no header: want the columns id, lower, upper and size")
-	case err == nil && len(reader.problem.Buffers) == 0:
-		err = errors.New("no buffers follow the header")
+	case len(m.columns) == 0:
+		return nil, text.fail(0, errors.New("no header: want the columns id, lower, upper and size"))
+	case len(m.problem.Buffers) == 0:
+		return nil, text.fail(0, errors.New("no buffers follow the header"))
 	}
-	if err != nil {
-		return nil, &Error{Path: path, Line: reader.line + 1, Err: err}
-	}
-	return &reader.problem, nil
+	return &m.problem, nil
 }
 
 // miniMallocReader reads a file line by line.
 type miniMallocReader struct {
 	problem Problem
-	line    int            // the number of the current one
-	columns []string       // by their first names, but "end"
-	lineOf  map[string]int // id → line
-	total   uint64         // bytes
-	ended   bool           // an empty line was read
+	columns []string        // by their first names, but "end"
+	ids     strings.Builder // many in one piece of memory
+	byID    table[int]      // hash of an id → index of the buffer, see duplicate
+	seed    maphash.Seed
+	total   uint64 // bytes
+	ended   bool   // an empty line was read
 }
 
-func (m *miniMallocReader) read(line string) error {
+func (m *miniMallocReader) read(number int, line []byte) error {
 	switch {
-	case m.line == 1:
-		return m.readHeader(strings.TrimPrefix(line, "\ufeff"))
-	case strings.TrimSpace(line) == "":
+	case number == 1:
+		return m.readHeader(strings.TrimPrefix(string(line), "\ufeff"))
+	case len(bytes.TrimSpace(line)) == 0:
 		m.ended = true
 		return nil
 	case m.ended:
@@ -130,23 +133,28 @@ func (m *miniMallocReader) readHeader(line string) error {
 
 func (m *miniMallocReader) has(column string) bool { return slices.Contains(m.columns, column) }
 
-func (m *miniMallocReader) readRow(line string) error {
-	if got := strings.Count(line, ",") + 1; got != len(m.columns) {
+func (m *miniMallocReader) readRow(line []byte) error {
+	if got := bytes.Count(line, []byte(",")) + 1; got != len(m.columns) {
 		return fmt.Errorf("%d fields, want %d", got, len(m.columns))
 	}
 	b := Buffer{Align: 1}
-	i := 0
-	for field := range strings.SplitSeq(line, ",") {
-		if err := b.set(m.columns[i], strings.TrimSpace(field)); err != nil {
+	var id []byte
+	at := 0
+	for _, column := range m.columns {
+		end := fieldEnd(line, at)
+		if field := line[at:end]; column == "id" {
+			id = bytes.TrimSpace(field)
+		} else if err := b.set(column, field); err != nil {
 			return err
 		}
-		i++
+		at = end + 1
 	}
-	if b.ID == "" {
+	if len(id) == 0 {
 		return errors.New("id is empty")
 	}
-	if first, ok := m.lineOf[b.ID]; ok {
-		return fmt.Errorf("id %.40q is already that of line %d", b.ID, first)
+	key, first := m.duplicate(id)
+	if first >= 0 {
+		return fmt.Errorf("id %.40q is already that of line %d", id, first+2) // behind the header
 	}
 	if b.Upper <= b.Lower {
 		return fmt.Errorf("the lifetime [%d, %d) is empty", b.Lower, b.Upper)
@@ -158,23 +166,45 @@ func (m *miniMallocReader) readRow(line string) error {
 		return errors.New("the sizes sum to 2^63 bytes or more")
 	}
 	m.total += b.Size
-	m.lineOf[b.ID] = m.line
+	b.ID = m.keep(id)
+	m.byID.add(key, len(m.problem.Buffers))
 	m.problem.Buffers = append(m.problem.Buffers, b)
 	return nil
 }
 
-// set sets the field of a column.
-func (b *Buffer) set(column, text string) error {
-	if column == "id" {
-		b.ID = strings.Clone(text)
-		return nil
+// duplicate returns the index of the buffer that has an id, or -1 and the key in byID
+// under which one is to be noted. Ids whose hashes are the same have keys in a row.
+func (m *miniMallocReader) duplicate(id []byte) (key uint64, index int) {
+	for key = maphash.Bytes(m.seed, id); ; key++ {
+		i := m.byID.get(key)
+		switch {
+		case i == nil:
+			return key, -1
+		case m.problem.Buffers[*i].ID == string(id):
+			return key, *i
+		}
 	}
-	n, err := strconv.ParseInt(text, 10, 64)
+}
+
+// keep returns an id that stays.
+func (m *miniMallocReader) keep(id []byte) string {
+	if m.ids.Cap()-m.ids.Len() < len(id) {
+		m.ids = strings.Builder{}
+		m.ids.Grow(maxLine)
+	}
+	from := m.ids.Len()
+	m.ids.Write(id)
+	return m.ids.String()[from:]
+}
+
+// set sets the field of a column.
+func (b *Buffer) set(column string, field []byte) error {
+	n, err := parseWhole(field)
 	switch {
 	case errors.Is(err, strconv.ErrRange):
-		return fmt.Errorf("%s %.40q does not fit in 64 bits", column, text)
+		return fmt.Errorf("%s %.40q does not fit in 64 bits", column, bytes.TrimSpace(field))
 	case err != nil:
-		return fmt.Errorf("%s %.40q is not a whole number", column, text)
+		return fmt.Errorf("%s %.40q is not a whole number", column, bytes.TrimSpace(field))
 	case column == "hint":
 		return nil
 	case n < 0:
@@ -202,6 +232,14 @@ func (b *Buffer) set(column, text string) error {
 		b.Align = uint64(n)
 	}
 	return nil
+}
+
+// parseWhole reads a whole number between spaces.
+func parseWhole(field []byte) (int64, error) {
+	if n, end := leadingDigits(field, 0); end > 0 && end == len(field) && end < surelyFit {
+		return int64(n), nil
+	}
+	return strconv.ParseInt(string(bytes.TrimSpace(field)), 10, 64)
 }
 
 // Order says in which order buffers are allocated that start at the same time.
@@ -239,22 +277,34 @@ func (p *Problem) Load() uint64 {
 type sweep struct {
 	buffers []Buffer
 	starts  []int // indices into buffers, by time
-	ends    []int
+	ends    []bufferEnd
+}
+
+// bufferEnd is where a buffer ends, beside its index: to sort by the time, no buffer
+// is looked at.
+type bufferEnd struct {
+	at    int64
+	index int
 }
 
 func newSweep(buffers []Buffer, order Order) sweep {
-	s := sweep{buffers, make([]int, len(buffers)), make([]int, len(buffers))}
+	s := sweep{buffers, make([]int, len(buffers)), make([]bufferEnd, len(buffers))}
 	for i := range buffers {
-		s.starts[i], s.ends[i] = i, i
+		s.starts[i], s.ends[i] = i, bufferEnd{buffers[i].Upper, i}
 	}
-	slices.SortStableFunc(s.starts, func(i, j int) int {
+	slices.SortFunc(s.starts, func(i, j int) int {
 		a, b := &buffers[i], &buffers[j]
 		if order == StartSizeOrder {
-			return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(b.Size, a.Size))
+			return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(b.Size, a.Size), cmp.Compare(i, j))
 		}
-		return cmp.Compare(a.Lower, b.Lower)
+		return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(i, j))
 	})
-	slices.SortStableFunc(s.ends, func(i, j int) int { return cmp.Compare(buffers[i].Upper, buffers[j].Upper) })
+	slices.SortFunc(s.ends, func(a, b bufferEnd) int {
+		if a.at != b.at {
+			return cmp.Compare(a.at, b.at)
+		}
+		return cmp.Compare(a.index, b.index)
+	})
 	return s
 }
 
@@ -263,11 +313,11 @@ func (s *sweep) next() (i int, end, ok bool) {
 	if len(s.ends) == 0 {
 		return 0, false, false
 	}
-	if len(s.starts) > 0 && s.buffers[s.starts[0]].Lower < s.buffers[s.ends[0]].Upper {
+	if len(s.starts) > 0 && s.buffers[s.starts[0]].Lower < s.ends[0].at {
 		i, s.starts = s.starts[0], s.starts[1:]
 		return i, false, true
 	}
-	i, s.ends = s.ends[0], s.ends[1:]
+	i, s.ends = s.ends[0].index, s.ends[1:]
 	return i, true, true
 }
 

@@ -15,9 +15,9 @@ import (
 // and all before it are freed: MiniMalloc's rows have both ends of a lifetime.
 type miniMallocWriter struct {
 	out     *bufio.Writer
-	rows    []lifetime        // from the oldest that is not written on
-	first   uint64            // number of rows[0]
-	where   map[uint64]uint64 // of live buffers: name → number of the row
+	rows    []lifetime    // from the oldest that is not written on
+	first   uint64        // number of rows[0]
+	where   table[uint64] // of live buffers: name → number of the row
 	last    time.Duration
 	stretch uint64 // lifetimes of no length
 	failed  uint64
@@ -35,7 +35,7 @@ type lifetime struct {
 
 func newMiniMallocWriter(out *bufio.Writer) *miniMallocWriter {
 	out.WriteString("id,lower,upper,size,alignment\n")
-	return &miniMallocWriter{out: out, where: map[uint64]uint64{}}
+	return &miniMallocWriter{out: out}
 }
 
 // maxHeldRows bounds the rows that wait for the end of an older buffer.
@@ -51,8 +51,7 @@ func (w *miniMallocWriter) Write(e *Event) error {
 	}
 	w.last = e.At
 	if e.Kind == workloads.Free {
-		number := w.where[e.Buffer]
-		delete(w.where, e.Buffer)
+		number, _ := w.where.take(e.Buffer)
 		b := &w.rows[number-w.first]
 		if b.upper = e.At; b.upper == b.lower {
 			b.upper++
@@ -67,7 +66,7 @@ func (w *miniMallocWriter) Write(e *Event) error {
 	if e.Limit > 0 {
 		w.limited++
 	}
-	if len(w.where) == 0 && w.first == 0 && len(w.rows) == 0 {
+	if w.where.used == 0 && w.first == 0 && len(w.rows) == 0 {
 		w.heap = e.Heap
 	}
 	w.heaps = w.heaps || e.Heap != w.heap
@@ -75,7 +74,7 @@ func (w *miniMallocWriter) Write(e *Event) error {
 	if len(w.rows) == maxHeldRows {
 		return errHeldRows
 	}
-	w.where[e.Buffer] = w.first + uint64(len(w.rows))
+	w.where.add(e.Buffer, w.first+uint64(len(w.rows)))
 	w.rows = append(w.rows, lifetime{e.At, -1, e.Size, max(e.Align, 1)})
 	return nil
 }

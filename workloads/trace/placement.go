@@ -94,10 +94,10 @@ type PlacementReader struct {
 	Header PlacementHeader
 
 	in     *bufio.Reader
-	text   bool
-	record int    // bytes per record; 0 for text
-	ahead  []byte // whole records in the buffer of in
-	taken  int    // bytes to discard once ahead is used up
+	lines  *lineReader // of text; else nil
+	record int         // bytes per record; 0 for text
+	ahead  []byte      // whole records in the buffer of in
+	taken  int         // bytes to discard once ahead is used up
 	count  uint64
 	live   slotSet
 	err    error
@@ -132,7 +132,7 @@ func NewPlacementReader(r io.Reader) (*PlacementReader, error) {
 	case string(magic) == "DMATRC02":
 		t.record = 16
 	case len(magic) > 0 && bytes.IndexByte([]byte("af#\r\n"), magic[0]) >= 0:
-		t.text = true
+		t.lines = &lineReader{in: t.in}
 		return t, nil
 	default:
 		return nil, t.fail(ErrNotPlacement)
@@ -202,7 +202,7 @@ func (t *PlacementReader) read(ops []workloads.Op) int {
 // parse reads a line, or as many binary records as there is room for and are in the
 // buffer. It returns how many it was, or an error.
 func (t *PlacementReader) parse(ops []workloads.Op) (int, error) {
-	if t.text {
+	if t.lines != nil {
 		if err := t.parseLine(&ops[0]); err != nil {
 			return 0, err
 		}
@@ -238,7 +238,7 @@ func (t *PlacementReader) parse(ops []workloads.Op) (int, error) {
 // would be guessed wrong.
 func (t *PlacementReader) check(ops []workloads.Op) int {
 	slots := t.Header.Slots
-	if t.text {
+	if t.lines != nil {
 		slots = maxPlacementSlots
 	}
 	for i := range ops {
@@ -260,7 +260,7 @@ func (t *PlacementReader) check(ops []workloads.Op) int {
 func (t *PlacementReader) wrong(op *workloads.Op) error {
 	free := op.Kind == workloads.Free
 	switch {
-	case !t.text && op.Buffer >= t.Header.Slots:
+	case t.lines == nil && op.Buffer >= t.Header.Slots:
 		return fmt.Errorf("%w: slot %d of %d", ErrPlacementSyntax, op.Buffer, t.Header.Slots)
 	case free && op.Size|op.Align|op.Limit != 0:
 		return fmt.Errorf("%w: free of slot %d has a size, an alignment or a limit", ErrPlacementSyntax, op.Buffer)
@@ -282,7 +282,7 @@ func (t *PlacementReader) Err() error {
 
 // fail adds the position to an error.
 func (t *PlacementReader) fail(err error) error {
-	return &PlacementError{Text: t.text, Position: t.count, Err: err}
+	return &PlacementError{Text: t.lines != nil, Position: t.count, Err: err}
 }
 
 // readAhead makes ahead hold at least one record. It returns io.EOF at the end, and
@@ -313,7 +313,7 @@ func (t *PlacementReader) readAhead() error {
 // parseLine reads the next line that holds a record.
 func (t *PlacementReader) parseLine(op *workloads.Op) error {
 	for {
-		line, err := t.in.ReadSlice('\n')
+		line, err := t.lines.next()
 		if err == io.EOF && len(line) == 0 {
 			return io.EOF
 		}
@@ -327,40 +327,53 @@ func (t *PlacementReader) parseLine(op *workloads.Op) error {
 		default:
 			return err
 		}
-		line = bytes.TrimRight(line, " \t\r\n")
-		if len(line) > 0 && line[0] != '#' {
-			*op, err = parsePlacement(line)
-			return err
+		end := len(line)
+		for end > 0 && (line[end-1] == ' ' || line[end-1] == '\t' || line[end-1] == '\r') {
+			end--
 		}
+		if end == 0 || line[0] == '#' {
+			continue
+		}
+		if !parsePlacement(line[:end], op) {
+			return syntax(line[:end])
+		}
+		return nil
 	}
 }
 
 // parsePlacement reads a line without its end.
-func parsePlacement(line []byte) (workloads.Op, error) {
+func parsePlacement(line []byte, op *workloads.Op) bool {
 	var numbers [4]uint64
 	n := 0
-	kind, rest, _ := bytes.Cut(line, []byte(" "))
-	for more := len(rest) > 0; more; n++ {
-		if n == len(numbers) {
-			return workloads.Op{}, syntax(line)
+	for at := 1; at < len(line); n++ {
+		if line[at] != ' ' || n == len(numbers) {
+			return false
 		}
-		var field []byte
-		field, rest, more = bytes.Cut(rest, []byte(" "))
-		var err error
-		if numbers[n], err = strconv.ParseUint(string(field), 10, 64); err != nil {
-			return workloads.Op{}, syntax(line)
+		at++
+		number, end := leadingDigits(line, at)
+		if digits := end - at; digits == 0 {
+			return false
+		} else if digits > surelyFit {
+			var err error
+			if number, err = strconv.ParseUint(string(line[at:end]), 10, 64); err != nil {
+				return false
+			}
 		}
+		numbers[n], at = number, end
 	}
-	op := workloads.Op{Buffer: numbers[0], Size: numbers[1], Align: numbers[2], Limit: numbers[3]}
+	op.Buffer, op.Size, op.Align, op.Limit = numbers[0], numbers[1], numbers[2], numbers[3]
+	op.Client, op.Lifetime = 0, 0
 	switch {
-	case n > 0 && numbers[0] >= maxPlacementSlots:
-	case string(kind) == "a" && n >= 3:
-		return op, nil
-	case string(kind) == "f" && n == 1:
+	case n == 0 || numbers[0] >= maxPlacementSlots:
+		return false
+	case line[0] == 'a':
+		op.Kind = workloads.Alloc
+		return n >= 3
+	case line[0] == 'f':
 		op.Kind = workloads.Free
-		return op, nil
+		return n == 1
 	}
-	return workloads.Op{}, syntax(line)
+	return false
 }
 
 func syntax(line []byte) error {

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"math"
 	"os"
 	"slices"
 	"strings"
@@ -75,14 +76,20 @@ type Reader struct {
 	file    io.Closer // nil: the caller's
 	problem *Problem
 	header  PlacementHeader
-	err     error
+	ended   error // of the decoder: there is nothing behind what is ready
+	err     error // the same, once nothing is ready
 }
 
 // decoder reads one format.
 type decoder interface {
-	// next makes the next events, perhaps none, and returns io.EOF at the end.
+	// next makes the next events, perhaps none, and returns io.EOF at the end. Those
+	// that it made before an error are good.
 	next(*matcher) error
 }
+
+// batchEvents is how many events are decoded before the first of them is given out:
+// many, so that code and data of either stay at hand.
+const batchEvents = 64
 
 // Open opens a file; see [NewReader].
 func Open(path string, o Options) (*Reader, error) {
@@ -152,7 +159,7 @@ func formatList() string {
 
 // start makes the decoder. in reads from original.
 func (r *Reader) start(in *bufio.Reader, original io.Reader, path string) error {
-	text := lines{in: in, path: path}
+	text := lines{lineReader: lineReader{in: in}, path: path}
 	if len(r.options.Heaps) > 0 && (r.format == MiniMalloc || r.format == Placements) {
 		return fmt.Errorf("%s: the format %s tells of no heaps to choose from", path, r.format)
 	}
@@ -162,18 +169,19 @@ func (r *Reader) start(in *bufio.Reader, original io.Reader, path string) error 
 		if err != nil {
 			return err
 		}
-		if _, err := problem.Replay(ReplayOptions{Order: r.options.Order, Tick: r.options.Tick}); err != nil {
+		replay, err := problem.Replay(ReplayOptions{Order: r.options.Order, Tick: r.options.Tick})
+		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		r.problem = problem
-		r.decoder = &problemEvents{newSweep(problem.Buffers, r.options.Order), r.options.Tick}
+		r.decoder = &problemEvents{replay.sweep, r.options.Tick}
 	case Placements:
 		placements, err := NewPlacementReader(in)
 		if err != nil {
 			return fmt.Errorf("%s: %w", path, err)
 		}
 		r.header = placements.Header
-		r.decoder = &placementEvents{placements, path, r.options.Tick, map[uint32]uint64{}}
+		r.decoder = &placementEvents{records: placements, path: path, tick: r.options.Tick}
 	case CSV:
 		r.decoder = &csvTrace{lines: text}
 	case Parquet:
@@ -199,10 +207,11 @@ func (r *Reader) Problem() *Problem { return r.problem }
 // Header returns what the head of a binary placement trace says; else it is zero.
 func (r *Reader) Header() PlacementHeader { return r.header }
 
-// Heaps returns the names of the heaps that were seen so far, wanted or not.
+// Heaps returns the names of the heaps that were seen so far, wanted or not; the
+// reader is a little ahead of the events.
 func (r *Reader) Heaps() []string { return slices.Clone(r.matcher.heaps) }
 
-// Losses returns what was missing so far. Nothing is in a placement trace, which is
+// Losses returns what was missing so far, as far as the reader is. Nothing is in a placement trace, which is
 // made and not recorded: it may end anywhere.
 func (r *Reader) Losses() Losses {
 	l := r.matcher.losses
@@ -215,19 +224,27 @@ func (r *Reader) Losses() Losses {
 // Next sets e to the next event. It returns false at the end of the trace or
 // after an error; see [Reader.Err].
 func (r *Reader) Next(e *Event) bool {
-	for {
-		if r.matcher.take(e) {
-			return true
-		}
-		if r.err != nil {
-			return false
-		}
-		r.err = r.decoder.next(r.matcher)
-		if r.err != nil && r.err != io.EOF {
-			r.matcher.ready = r.matcher.ready[:0]
-			return false
-		}
+	m := r.matcher
+	if m.taken == len(m.ready) && !r.decode() {
+		return false
 	}
+	*e = m.ready[m.taken]
+	m.taken++
+	return true
+}
+
+// decode makes events ready where none is. It returns false where there are none.
+func (r *Reader) decode() bool {
+	m := r.matcher
+	m.ready, m.taken = m.ready[:0], 0
+	for r.ended == nil && len(m.ready) < batchEvents {
+		r.ended = r.decoder.next(m)
+	}
+	if len(m.ready) == 0 {
+		r.err = r.ended
+		return false
+	}
+	return true
 }
 
 // Err returns the error that ended the trace, if one did.
@@ -290,8 +307,8 @@ func detect(head []byte) Format {
 }
 
 func isRecord(line []byte) bool {
-	_, ok := parseRecord(line)
-	return ok
+	var r record
+	return r.parse(line)
 }
 
 // isPlacementLine reports whether a line begins as those of a placement trace in
@@ -337,30 +354,40 @@ type placementEvents struct {
 	records *PlacementReader
 	path    string
 	tick    time.Duration
-	sizes   map[uint32]uint64 // of live slots
+	sizes   table[uint64] // of live slots
+	ops     [batchEvents]workloads.Op
 }
 
 func (p *placementEvents) next(m *matcher) error {
-	r, ok := p.records.Next()
-	switch {
-	case !ok && p.records.Err() == nil:
-		return io.EOF
-	case !ok:
-		return fmt.Errorf("%s: %w", p.path, p.records.Err())
+	n := p.records.read(p.ops[:])
+	if n == 0 {
+		return p.end()
 	}
-	e := Event{At: m.now, Buffer: uint64(r.Slot), Size: r.Size, Align: r.Align, Limit: r.Limit}
-	if r.Free {
-		e = Event{At: m.now, Kind: workloads.Free, Buffer: uint64(r.Slot), Size: p.sizes[r.Slot]}
-		delete(p.sizes, r.Slot)
-	} else if len(p.sizes) == maxLive {
-		return fmt.Errorf("%s: %w", p.path, errLive)
-	} else {
-		p.sizes[r.Slot] = r.Size
+	for i := range p.ops[:n] {
+		op := &p.ops[i]
+		e := Event{At: m.now, Kind: op.Kind, Buffer: op.Buffer, Size: op.Size, Align: op.Align, Limit: op.Limit}
+		switch {
+		case op.Kind == workloads.Free:
+			e.Size, _ = p.sizes.take(op.Buffer)
+		case p.sizes.used == maxLive:
+			return p.fail(errLive)
+		default:
+			p.sizes.add(op.Buffer, op.Size)
+		}
+		if m.now > math.MaxInt64-p.tick {
+			return p.fail(ErrTooLong)
+		}
+		m.now += p.tick
+		m.ready = append(m.ready, e)
 	}
-	if m.now > 1<<63-1-p.tick {
-		return fmt.Errorf("%s: %w", p.path, ErrTooLong)
-	}
-	m.now += p.tick
-	m.ready = append(m.ready, e)
 	return nil
 }
+
+func (p *placementEvents) end() error {
+	if err := p.records.Err(); err != nil {
+		return p.fail(err)
+	}
+	return io.EOF
+}
+
+func (p *placementEvents) fail(err error) error { return fmt.Errorf("%s: %w", p.path, err) }

@@ -294,25 +294,34 @@ func TestSnapshots(t *testing.T) {
 }
 
 // TestSource checks that the clock begins with the first event, and that requests
-// which failed are given back.
+// which failed are given back, however many operations are asked for at once.
 func TestSource(t *testing.T) {
-	r, err := trace.NewReader(strings.NewReader("time_ns,event,buffer,size,align,limit\n5,alloc,1,4096,64,8192\n6,failed,2,10,,\n7,free,1,,,\n"), "x", trace.Options{})
-	if err != nil {
-		t.Fatal(err)
-	}
-	source := trace.NewSource(r)
-	var ops []workloads.Op
-	for op, ok := source.Next(nil); ok; op, ok = source.Next(nil) {
-		ops = append(ops, op)
-	}
-	want := []workloads.Op{
-		{Buffer: 1, Size: 4096, Align: 64, Limit: 8192},
-		{At: 1, Buffer: 2, Size: 10},
-		{At: 1, Kind: free, Buffer: 2},
-		{At: 2, Kind: free, Buffer: 1},
-	}
-	if d := cmp.Diff(want, ops); d != "" || source.Err() != nil {
-		t.Errorf("%v\n%s", source.Err(), d)
+	for most := range 6 {
+		r, err := trace.NewReader(strings.NewReader("time_ns,event,buffer,size,align,limit\n5,alloc,1,4096,64,8192\n6,failed,2,10,,\n7,free,1,,,\n"), "x", trace.Options{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var source workloads.BatchSource = trace.NewSource(r)
+		var ops []workloads.Op
+		if most == 0 {
+			for op, ok := source.Next(nil); ok; op, ok = source.Next(nil) {
+				ops = append(ops, op)
+			}
+		}
+		for n := most; n == most && n > 0; {
+			batch := make([]workloads.Op, most)
+			n = source.Fill(batch)
+			ops = append(ops, batch[:n]...)
+		}
+		want := []workloads.Op{
+			{Buffer: 1, Size: 4096, Align: 64, Limit: 8192},
+			{At: 1, Buffer: 2, Size: 10},
+			{At: 1, Kind: free, Buffer: 2},
+			{At: 2, Kind: free, Buffer: 1},
+		}
+		if d := cmp.Diff(want, ops); d != "" || source.Err() != nil {
+			t.Errorf("%d at once: %v\n%s", most, source.Err(), d)
+		}
 	}
 }
 

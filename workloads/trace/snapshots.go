@@ -219,22 +219,25 @@ func (m *matcher) differences(seen []picture) error {
 		sizes[b.key] = b.size
 	}
 	var gone []bufferKey
-	for key, b := range m.live {
-		if size, ok := sizes[key]; !ok || size != b.size {
-			gone = append(gone, key)
+	for heap := range m.live {
+		for id, b := range m.live[heap].all() {
+			key := bufferKey{heap, id}
+			if size, ok := sizes[key]; !ok || size != b.size {
+				gone = append(gone, key)
+			}
 		}
 	}
 	slices.SortFunc(gone, func(a, b bufferKey) int {
 		return cmp.Or(cmp.Compare(a.id, b.id), cmp.Compare(m.heaps[a.heap], m.heaps[b.heap]))
 	})
 	for _, key := range gone {
-		m.free(key, m.live[key].size, 0)
+		m.free(key, m.live[key.heap].get(key.id).size, 0)
 	}
 	for _, b := range seen {
-		if _, ok := m.live[b.key]; ok {
+		if m.live[b.key.heap].get(b.key.id) != nil {
 			continue
 		}
-		if err := m.alloc(b.key, Event{Size: b.size}); err != nil {
+		if err := m.alloc(b.key, &Event{Size: b.size}); err != nil {
 			return err
 		}
 	}

@@ -9,13 +9,15 @@ import (
 // Source is a recorded trace as work: a workloads.Source that reads as it goes.
 // Its clock begins with the first event. A request that failed when it was
 // recorded is asked for as well and, if it is served, given back at once: the
-// program went on without it. There is one client, number 0.
+// program went on without it. There is one client, number 0. Many operations can be
+// asked for at once.
 type Source struct {
 	reader *Reader
 	zero   time.Duration
 	began  bool
 	event  Event
-	failed bool // event is to be given back
+	failed bool            // event is to be given back
+	one    [1]workloads.Op // of Next
 }
 
 // NewSource returns the work that is left in r.
@@ -23,23 +25,32 @@ func NewSource(r *Reader) *Source { return &Source{reader: r} }
 
 // Next implements workloads.Source. The outcome is not looked at.
 func (s *Source) Next(*workloads.Outcome) (workloads.Op, bool) {
+	n := s.Fill(s.one[:])
+	return s.one[0], n == 1
+}
+
+// Fill implements workloads.BatchSource.
+func (s *Source) Fill(ops []workloads.Op) int {
 	e := &s.event
-	if s.failed {
-		s.failed = false
-		return workloads.Op{At: e.At - s.zero, Kind: workloads.Free, Buffer: e.Buffer}, true
+	for i := range ops {
+		if s.failed {
+			s.failed = false
+			ops[i] = workloads.Op{At: e.At - s.zero, Kind: workloads.Free, Buffer: e.Buffer}
+			continue
+		}
+		if !s.reader.Next(e) {
+			return i
+		}
+		if !s.began {
+			s.zero, s.began = e.At, true
+		}
+		s.failed = e.Failed
+		ops[i] = workloads.Op{At: e.At - s.zero, Kind: e.Kind, Buffer: e.Buffer}
+		if e.Kind == workloads.Alloc {
+			ops[i].Size, ops[i].Align, ops[i].Limit = e.Size, e.Align, e.Limit
+		}
 	}
-	if !s.reader.Next(e) {
-		return workloads.Op{}, false
-	}
-	if !s.began {
-		s.zero, s.began = e.At, true
-	}
-	s.failed = e.Failed
-	op := workloads.Op{At: e.At - s.zero, Kind: e.Kind, Buffer: e.Buffer}
-	if e.Kind == workloads.Alloc {
-		op.Size, op.Align, op.Limit = e.Size, e.Align, e.Limit
-	}
-	return op, true
+	return len(ops)
 }
 
 // Err implements workloads.Source.

@@ -51,19 +51,23 @@ func Summarise(r *Reader) (*Summary, error) {
 	indices := map[string]int{}
 	var live, divisors uint64
 	var e Event
+	last := -1 // the heap of the event before
 	for r.Next(&e) {
 		if s.Events == 0 {
 			s.First = e.At
 		}
 		s.Events++
 		s.Last = e.At
-		i, ok := indices[e.Heap]
-		if !ok {
-			i = len(s.Heaps)
-			indices[e.Heap] = i
-			s.Heaps = append(s.Heaps, HeapSummary{Name: e.Heap, Smallest: mem.Size(e.Size)})
+		if last < 0 || s.Heaps[last].Name != e.Heap {
+			i, ok := indices[e.Heap]
+			if !ok {
+				i = len(s.Heaps)
+				indices[e.Heap] = i
+				s.Heaps = append(s.Heaps, HeapSummary{Name: e.Heap, Smallest: mem.Size(e.Size)})
+			}
+			last = i
 		}
-		h := &s.Heaps[i]
+		h := &s.Heaps[last]
 		if e.Kind == workloads.Free {
 			s.Frees++
 			h.Frees++

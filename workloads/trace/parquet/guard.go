@@ -148,8 +148,8 @@ func checkPage(in io.ReaderAt, body, end int64, codec format.CompressionCodec, p
 	return nil
 }
 
-// checkZstd decompresses a page that does not say its size, to nowhere.
-func checkZstd(body io.Reader, start []byte) error {
+// checkZstd decompresses a page to nowhere, if its blocks could become too much.
+func checkZstd(body *io.SectionReader, start []byte) error {
 	var head zstd.Header
 	if len(start) == 0 {
 		return nil
@@ -159,6 +159,9 @@ func checkZstd(body io.Reader, start []byte) error {
 	}
 	if head.HasFCS && head.FrameContentSize > maxPage || head.WindowSize > maxPage {
 		return fmt.Errorf("it becomes %d bytes, more than %d", max(head.FrameContentSize, head.WindowSize), maxPage)
+	}
+	if most, ok := zstdBound(body, &head); ok && most <= maxPage {
+		return nil
 	}
 	z, err := zstd.NewReader(body, zstd.WithDecoderConcurrency(1), zstd.WithDecoderMaxWindow(maxPage), zstd.WithDecoderLowmem(true))
 	if err != nil {
@@ -170,6 +173,44 @@ func checkZstd(body io.Reader, start []byte) error {
 		return fmt.Errorf("it becomes more than %d bytes", maxPage)
 	}
 	return err
+}
+
+// zstdBound returns what a frame becomes at most, by the heads of its blocks. It is
+// not known where there is more than one frame, or where it has very many blocks.
+//
+// Source: RFC 8878, section 3.1.1.2.
+func zstdBound(frame *io.SectionReader, head *zstd.Header) (most int64, ok bool) {
+	const maxBlocks, blockMaximum = 1 << 10, 128 << 10
+	at := int64(head.HeaderSize)
+	for range maxBlocks {
+		var raw [4]byte
+		if _, err := frame.ReadAt(raw[:3], at); err != nil || head.Skippable {
+			return 0, false
+		}
+		block := binary.LittleEndian.Uint32(raw[:])
+		size := int64(block >> 3)
+		at += 3
+		switch block >> 1 & 3 {
+		case 0: // as it is
+			most += size
+			at += size
+		case 1: // one byte again and again
+			most += size
+			at++
+		case 2:
+			most += blockMaximum
+			at += size
+		default:
+			return 0, false
+		}
+		if block&1 == 1 { // the last
+			if head.HasCheckSum {
+				at += 4
+			}
+			return most, at == frame.Size()
+		}
+	}
+	return 0, false
 }
 
 // compact walks through a structure in Thrift's compact protocol, without making
