@@ -136,6 +136,8 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return reference("Generate")
 	case reflect.TypeFor[version.Version]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: `^[0-9]+\.[0-9]+`}}}
+	case reflect.TypeFor[Retries]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0", Maximum: "4294967295"}, {Const: unlimited}}}
 	case reflect.TypeFor[Mode]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: `^[0-7]{1,4}$`}}}
 	case reflect.TypeFor[devices.Boundaries]():
