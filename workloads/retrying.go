@@ -109,6 +109,12 @@ var fates = [...]string{"waiting", "at once", "by a retry", "by a fallback", "ou
 // String names the fate in a word or two.
 func (f Fate) String() string { return fates[f] }
 
+// Served reports whether the buffer was had in the end.
+func (f Fate) Served() bool { return f >= ServedAtOnce && f <= ServedByFallback }
+
+// Dropped reports whether it was given up.
+func (f Fate) Dropped() bool { return f >= OutOfRetries }
+
 // Ending tells how the attempts to get a buffer ended.
 type Ending struct {
 	Client   int           // of the source

@@ -50,6 +50,12 @@ func (v *Variant) Random() bool {
 		})
 }
 
+// Persists reports whether a workload does something about refusals, so that of the
+// buffers that are wanted some may be dropped.
+func (v *Variant) Persists() bool {
+	return slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.OnFailure != nil })
+}
+
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {
 	w := &v.Spec.Workloads[workload]
 	if w.Trace != nil && v.traces[workload] != nil {

@@ -254,8 +254,10 @@ func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argume
 		return err
 	}
 	fmt.Fprintln(w)
-	if err := printIncidents(w, r); err != nil {
-		return err
+	for _, table := range []func(io.Writer, *result.Result) error{report.OnFailureTable, report.IncidentTable} {
+		if err := printTable(w, r, table); err != nil {
+			return err
+		}
 	}
 	for _, text := range resultTexts(r) {
 		for _, line := range wrap(text, 80) {
@@ -273,13 +275,13 @@ func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argume
 	return nil
 }
 
-// printIncidents writes the table of incidents, if there were any.
-func printIncidents(w io.Writer, r *result.Result) error {
-	var table strings.Builder
-	if err := report.IncidentTable(&table, r); err != nil || table.Len() == 0 {
+// printTable writes a table, if there is anything in it.
+func printTable(w io.Writer, r *result.Result, table func(io.Writer, *result.Result) error) error {
+	var text strings.Builder
+	if err := table(&text, r); err != nil || text.Len() == 0 {
 		return err
 	}
-	_, err := fmt.Fprintln(w, table.String())
+	_, err := fmt.Fprintln(w, text.String())
 	return err
 }
 

@@ -1,0 +1,167 @@
+package report
+
+import (
+	"fmt"
+	"image/color"
+	"io"
+	"slices"
+	"time"
+	"unicode/utf8"
+
+	"gonum.org/v1/plot"
+	"gonum.org/v1/plot/vg"
+	"gonum.org/v1/plot/vg/draw"
+
+	"dmasim/sim/metrics"
+	"dmasim/sim/result"
+)
+
+// OnFailureTable writes what became of the buffers that clients wanted whose workloads
+// do something about refusals: a row for each variant and client, no wider than 80
+// columns. It writes nothing where there are none.
+//
+//   - at once, retry: the shares that the client's own heap served, at the first attempt
+//     or later
+//   - fallback: the share that another heap served
+//   - dropped: the share that was given up
+//   - wait, p99: the mean, and the 99 % quantile, of the time until one was served
+func OnFailureTable(w io.Writer, r *result.Result) error {
+	rows := [][]string{{"variant", "client", "wanted", "at once", "retry", "fallback", "dropped", "wait", "p99"}}
+	for _, v := range r.Variants {
+		for _, t := range v.Run.Summary.OnFailure {
+			share := func(n uint64) string { return formatShare(ratio(float64(n), float64(t.Wanted))) }
+			wait, p99 := "-", "-"
+			if t.Served > 0 {
+				wait, p99 = shortDuration(time.Duration(t.MeanWait)), shortDuration(t.P99Wait)
+			}
+			rows = append(rows, []string{v.Name, t.Client, shortCount(t.Wanted), share(t.ServedAtOnce), share(t.ServedByRetry),
+				share(t.ServedByFallback), share(t.Dropped), wait, p99})
+		}
+	}
+	if len(rows) == 1 {
+		return nil
+	}
+	const total, gap, names, least = 80, 2, 2, 8
+	widths := make([]int, len(rows[0]))
+	for _, row := range rows {
+		for i, cell := range row {
+			widths[i] = max(widths[i], utf8.RuneCountInString(cell))
+		}
+	}
+	for sum(widths)+gap*(len(widths)-1) > total && max(widths[0], widths[1]) > least {
+		widest := 0
+		if widths[1] > widths[0] {
+			widest = 1
+		}
+		widths[widest]--
+	}
+	for _, row := range rows {
+		line := ""
+		for i, cell := range row {
+			if i < names {
+				line += fmt.Sprintf("%-*s  ", widths[i], cutName(cell, widths[i]))
+			} else {
+				line += fmt.Sprintf("%*s  ", widths[i], cell)
+			}
+		}
+		if _, err := fmt.Fprintln(w, line[:len(line)-gap]); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// fates are what may become of a wanted buffer, the best first.
+var fates = []struct {
+	name  string
+	color color.NRGBA
+	of    func(*metrics.OnFailureTotals) uint64
+}{
+	{"served at once", mix(blue, white, 0.45), func(t *metrics.OnFailureTotals) uint64 { return t.ServedAtOnce }},
+	{"served by a retry", blue, func(t *metrics.OnFailureTotals) uint64 { return t.ServedByRetry }},
+	{"served by another heap", green, func(t *metrics.OnFailureTotals) uint64 { return t.ServedByFallback }},
+	{"waiting at the end", lightGray, func(t *metrics.OnFailureTotals) uint64 { return t.Waiting }},
+	{"dropped: freed", purple, func(t *metrics.OnFailureTotals) uint64 { return t.DroppedFreed }},
+	{"dropped: too late", orange, func(t *metrics.OnFailureTotals) uint64 { return t.DroppedDeadline }},
+	{"dropped: out of retries", vermillion, func(t *metrics.OnFailureTotals) uint64 { return t.DroppedRetries }},
+}
+
+// persistentClients returns the clients that any variant has totals of.
+func persistentClients(r *result.Result) []string {
+	var names []string
+	for _, v := range r.Variants {
+		for _, t := range v.Run.Summary.OnFailure {
+			if !slices.Contains(names, t.Client) {
+				names = append(names, t.Client)
+			}
+		}
+	}
+	return names
+}
+
+// wanted shows what became of the buffers that clients wanted: a panel for each client,
+// a bar for each variant, and the share that was dropped.
+func wanted(r *result.Result, clients []string) body {
+	const axes = vg.Length(44)
+	g := newGrid(len(clients))
+	b := body{
+		width: g.width(), height: vg.Length(g.rows) * (axes + vg.Length(len(r.Variants))*rowPitch*1.4), data: onFailureData(r),
+	}
+	var panels []*plot.Plot
+	for i, client := range clients {
+		p := newPlot()
+		names := make([]plot.Tick, len(r.Variants))
+		totals := make([]*metrics.OnFailureTotals, len(r.Variants))
+		for k := range r.Variants {
+			v := &r.Variants[k]
+			names[k] = plot.Tick{Value: float64(len(r.Variants) - 1 - k), Label: cutName(v.Name, variantColumn)}
+			list := v.Run.Summary.OnFailure
+			if at := slices.IndexFunc(list, func(t metrics.OnFailureTotals) bool { return t.Client == client }); at >= 0 {
+				totals[k] = &list[at]
+			}
+		}
+		p.Y.Min, p.Y.Max = -0.5, float64(len(r.Variants))-0.5
+		p.Y.Tick.Marker = unlabelled{plot.ConstantTicks(names)}
+		if i%g.cols == 0 {
+			p.Y.Tick.Marker = plot.ConstantTicks(names)
+		}
+		p.Y.Tick.Length, p.Y.LineStyle.Width = 0, 0
+		x := percentScale(1, 3)
+		p.X.Min, p.X.Max = 0, 1.25
+		p.X.Tick.Marker = x
+		p.X.Label.Text = x.label("of what was wanted")
+		p.Add(heading(client), fateBars(totals))
+		panels = append(panels, p)
+	}
+	for _, f := range fates {
+		if slices.ContainsFunc(r.Variants, func(v result.Variant) bool {
+			return slices.ContainsFunc(v.Run.Summary.OnFailure, func(t metrics.OnFailureTotals) bool { return f.of(&t) > 0 })
+		}) {
+			b.legend = append(b.legend, entry{f.name, boxThumb(f.color)})
+		}
+	}
+	b.draw = func(c draw.Canvas) { g.draw(c, panels) }
+	return b
+}
+
+// fateBars are bars from the top down, with the share that was dropped; nil is a variant
+// without.
+type fateBars []*metrics.OnFailureTotals
+
+// Plot implements plot.Plotter.
+func (b fateBars) Plot(c draw.Canvas, p *plot.Plot) {
+	x, y := p.Transforms(&c)
+	for i, t := range b {
+		if t == nil {
+			continue
+		}
+		mid := y(float64(len(b) - 1 - i))
+		before := uint64(0)
+		for _, f := range fates {
+			from := x(ratio(float64(before), float64(t.Wanted)))
+			before += f.of(t)
+			fillBar(c, f.color, from, x(ratio(float64(before), float64(t.Wanted))), mid)
+		}
+		fillMiddle(c, countStyle(), vg.Point{X: x(1) + countGap, Y: mid}, formatShare(ratio(float64(t.Dropped), float64(t.Wanted))))
+	}
+}
