@@ -64,7 +64,7 @@ func Figures(r *result.Result) ([]Figure, error) {
 		figures = append(figures, newFigure("spaces-"+name, "How full "+name+" was", spaces(byName[name])))
 	}
 	if clients := persistentClients(r); len(clients) > 0 {
-		figures = append(figures, newFigure("on-failure", "Wanted buffers, and the share dropped", wanted(r, clients)))
+		figures = append(figures, newFigure("on-failure", "Buffers not served at once, and the share dropped", refused(r, clients)))
 	}
 	if kinds := incidentKinds(r); len(kinds) > 0 {
 		figures = append(figures, newFigure("incidents", "What went wrong beside failed requests", incidents(r, kinds)))

@@ -77,7 +77,7 @@ var fates = []struct {
 	color color.NRGBA
 	of    func(*metrics.OnFailureTotals) uint64
 }{
-	{"served at once", mix(blue, white, 0.45), func(t *metrics.OnFailureTotals) uint64 { return t.ServedAtOnce }},
+	{"served at once", color.NRGBA{}, func(t *metrics.OnFailureTotals) uint64 { return t.ServedAtOnce }},
 	{"served by a retry", blue, func(t *metrics.OnFailureTotals) uint64 { return t.ServedByRetry }},
 	{"served by another heap", green, func(t *metrics.OnFailureTotals) uint64 { return t.ServedByFallback }},
 	{"waiting at the end", lightGray, func(t *metrics.OnFailureTotals) uint64 { return t.Waiting }},
@@ -99,13 +99,22 @@ func persistentClients(r *result.Result) []string {
 	return names
 }
 
-// wanted shows what became of the buffers that clients wanted: a panel for each client,
-// a bar for each variant, and the share that was dropped.
-func wanted(r *result.Result, clients []string) body {
+// afterRefusal are those that began with a refusal.
+var afterRefusal = fates[1:]
+
+// refused shows what became of the buffers that clients wanted and were not served at
+// once: a panel for each client, a bar for each variant, and the share that was dropped.
+func refused(r *result.Result, clients []string) body {
 	const axes = vg.Length(44)
 	g := newGrid(len(clients))
 	b := body{
 		width: g.width(), height: vg.Length(g.rows) * (axes + vg.Length(len(r.Variants))*rowPitch*1.4), data: onFailureData(r),
+	}
+	limit := leastPercent
+	for _, v := range r.Variants {
+		for _, t := range v.Run.Summary.OnFailure {
+			limit = max(limit, ratio(float64(t.Wanted-t.ServedAtOnce), float64(t.Wanted)))
+		}
 	}
 	var panels []*plot.Plot
 	for i, client := range clients {
@@ -126,14 +135,14 @@ func wanted(r *result.Result, clients []string) body {
 			p.Y.Tick.Marker = plot.ConstantTicks(names)
 		}
 		p.Y.Tick.Length, p.Y.LineStyle.Width = 0, 0
-		x := percentScale(1, 3)
-		p.X.Min, p.X.Max = 0, 1.25
+		x := percentScale(limit, 3)
+		p.X.Min, p.X.Max = 0, limit*1.25
 		p.X.Tick.Marker = x
 		p.X.Label.Text = x.label("of what was wanted")
 		p.Add(heading(client), fateBars(totals))
 		panels = append(panels, p)
 	}
-	for _, f := range fates {
+	for _, f := range afterRefusal {
 		if slices.ContainsFunc(r.Variants, func(v result.Variant) bool {
 			return slices.ContainsFunc(v.Run.Summary.OnFailure, func(t metrics.OnFailureTotals) bool { return f.of(&t) > 0 })
 		}) {
@@ -151,17 +160,19 @@ type fateBars []*metrics.OnFailureTotals
 // Plot implements plot.Plotter.
 func (b fateBars) Plot(c draw.Canvas, p *plot.Plot) {
 	x, y := p.Transforms(&c)
+	c.StrokeLine2(gridLine, x(0), c.Min.Y, x(0), c.Max.Y)
 	for i, t := range b {
 		if t == nil {
 			continue
 		}
 		mid := y(float64(len(b) - 1 - i))
 		before := uint64(0)
-		for _, f := range fates {
+		for _, f := range afterRefusal {
 			from := x(ratio(float64(before), float64(t.Wanted)))
 			before += f.of(t)
 			fillBar(c, f.color, from, x(ratio(float64(before), float64(t.Wanted))), mid)
 		}
-		fillMiddle(c, countStyle(), vg.Point{X: x(1) + countGap, Y: mid}, formatShare(ratio(float64(t.Dropped), float64(t.Wanted))))
+		end := x(ratio(float64(before), float64(t.Wanted)))
+		fillMiddle(c, countStyle(), vg.Point{X: end + countGap, Y: mid}, formatShare(ratio(float64(t.Dropped), float64(t.Wanted))))
 	}
 }

@@ -302,6 +302,33 @@ variants: [{name: as-is}]
 	}
 }
 
+// TestSchemaOnFailure does the same for what workloads do about refusals.
+func TestSchemaOnFailure(t *testing.T) {
+	s := compileSchema(t)
+	for onFailure, want := range map[string]bool{
+		"{}":           true,
+		"{retries: 3}": true,
+		"{fallback: [spare], retries: unlimited, deadline: 1s, backoff: {initial: 1ms, factor: 2, most: 1s, jitter: 1}}": true,
+		"{retries: -1}":                                     false,
+		"{retries: 2.5}":                                    false,
+		"{retries: ever}":                                   false,
+		"{retries: 3, then: drop}":                          false,
+		"{retries: 3, backoff: 1ms}":                        false,
+		"{retries: 3, backoff: {factor: 2}}":                false,
+		"{fallback: spare}":                                 false,
+		"{retries: 3, deadline: 10}":                        false,
+		"{retries: 3, backoff: {initial: 1s, factor: 0.5}}": false,
+		"{retries: 3, backoff: {initial: 1s, jitter: 1.5}}": false,
+	} {
+		checkAgrees(t, s, onFailure, `name: least
+duration: 1s
+memory: [{base: 0, size: 1MiB}]
+heaps: [{name: main, allocator: first-fit, arena: [{base: 0, size: 64KiB}]}, {name: spare, allocator: first-fit, arena: [{base: 64KiB, size: 64KiB}]}]
+workloads: [{name: w, heap: main, on_failure: `+onFailure+`, churn: {every: {fixed: 1s}, size: {fixed: 1}, lifetime: {fixed: 1s}}}]
+`, want)
+	}
+}
+
 func compileSchema(t *testing.T) *validator.Schema {
 	t.Helper()
 	doc, err := validator.UnmarshalJSON(strings.NewReader(Schema()))
