@@ -117,6 +117,7 @@ func (f Fate) Dropped() bool { return f >= OutOfRetries }
 
 // Ending tells how the attempts to get a buffer ended.
 type Ending struct {
+	Buffer   uint64        // its name
 	Client   int           // of the source
 	Asked    time.Duration // when it was asked for first
 	At       time.Duration
@@ -314,5 +315,5 @@ func (q *request) served() Fate {
 }
 
 func (q *request) ending(at time.Duration, fate Fate) Ending {
-	return Ending{Client: q.op.Client, Asked: q.op.At, At: at, Attempts: q.attempts, Retries: q.retries, Fate: fate}
+	return Ending{Buffer: q.op.Buffer, Client: q.op.Client, Asked: q.op.At, At: at, Attempts: q.attempts, Retries: q.retries, Fate: fate}
 }

@@ -258,7 +258,7 @@ func (n *naive) round(w *waits, at time.Duration) {
 }
 
 func (n *naive) end(w *waits, at time.Duration, fate workloads.Fate) {
-	n.endings = append(n.endings, workloads.Ending{Client: w.op.Client, Asked: w.op.At, At: at, Attempts: w.attempts, Retries: w.retries, Fate: fate})
+	n.endings = append(n.endings, workloads.Ending{Buffer: w.op.Buffer, Client: w.op.Client, Asked: w.op.At, At: at, Attempts: w.attempts, Retries: w.retries, Fate: fate})
 }
 
 // drawnWork is allocations with lifetimes and without, frees of whatever was allocated,

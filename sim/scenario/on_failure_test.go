@@ -203,9 +203,9 @@ func TestOnFailureOfTraces(t *testing.T) {
 	}
 	us := time.Microsecond
 	want := []workloads.Ending{
-		{Asked: 0, At: 0, Attempts: 1, Fate: workloads.ServedAtOnce},
-		{Asked: 5 * us, At: 20 * us, Attempts: 2, Retries: 1, Fate: workloads.Cancelled},
-		{Asked: 1 * us, At: 31 * us, Attempts: 4, Retries: 3, Fate: workloads.ServedByRetry},
+		{Buffer: 1, Asked: 0, At: 0, Attempts: 1, Fate: workloads.ServedAtOnce},
+		{Buffer: 3, Asked: 5 * us, At: 20 * us, Attempts: 2, Retries: 1, Fate: workloads.Cancelled},
+		{Buffer: 2, Asked: 1 * us, At: 31 * us, Attempts: 4, Retries: 3, Fate: workloads.ServedByRetry},
 	}
 	if !reflect.DeepEqual(endings, want) || frees != 2 {
 		t.Errorf("%d frees, endings %+v\nwant %+v", frees, endings, want)
