@@ -16,16 +16,16 @@ import (
 	"dmasim/sim/result"
 )
 
-// OnFailureTable writes what became of the buffers that clients wanted whose workloads
-// do something about refusals: a row for each variant and client, no wider than 80
-// columns. It writes nothing where there are none.
+// OnFailureRows returns what became of the buffers that clients wanted whose workloads do
+// something about refusals: a head, and a row for each variant and client; nil where
+// there are none.
 //
 //   - at once, retry: the shares that the client's own heap served, at the first attempt
 //     or later
 //   - fallback: the share that another heap served
 //   - dropped: the share that was given up
 //   - wait, p99: the mean, and the 99 % quantile, of the time until one was served
-func OnFailureTable(w io.Writer, r *result.Result) error {
+func OnFailureRows(r *result.Result) [][]string {
 	rows := [][]string{{"variant", "client", "wanted", "at once", "retry", "fallback", "dropped", "wait", "p99"}}
 	for _, v := range r.Variants {
 		for _, t := range v.Run.Summary.OnFailure {
@@ -39,6 +39,16 @@ func OnFailureTable(w io.Writer, r *result.Result) error {
 		}
 	}
 	if len(rows) == 1 {
+		return nil
+	}
+	return rows
+}
+
+// OnFailureTable writes the rows of [OnFailureRows], no wider than 80 columns, and nothing
+// where there are none.
+func OnFailureTable(w io.Writer, r *result.Result) error {
+	rows := OnFailureRows(r)
+	if rows == nil {
 		return nil
 	}
 	const total, gap, names, least = 80, 2, 2, 8
