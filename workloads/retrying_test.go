@@ -478,3 +478,28 @@ type sourceFunc func() workloads.Op
 
 func (f sourceFunc) Next(*workloads.Outcome) (workloads.Op, bool) { return f(), true }
 func (f sourceFunc) Err() error                                   { return nil }
+
+// BenchmarkRetrying is an attempt: of work that is served, and of work of which nothing
+// ever is, so that 1,000 buffers wait.
+func BenchmarkRetrying(b *testing.B) {
+	for _, cause := range []allocator.Cause{allocator.None, allocator.Exhausted} {
+		b.Run(cause.String(), func(b *testing.B) {
+			var n uint64
+			source := sourceFunc(func() workloads.Op {
+				n++
+				return workloads.Op{At: time.Duration(n) * ms, Buffer: n, Size: 1, Lifetime: time.Second}
+			})
+			r, err := workloads.NewRetrying(source, workloads.RetryConfig{
+				Retries: 1000, Backoff: workloads.Backoff{Initial: 1000 * ms, Jitter: 0.5}, Deadline: time.Second + 1,
+			})
+			if err != nil {
+				b.Fatal(err)
+			}
+			last := &workloads.Outcome{Cause: cause}
+			b.ReportAllocs()
+			for b.Loop() {
+				last.Op, _ = r.Next(last)
+			}
+		})
+	}
+}
