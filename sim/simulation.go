@@ -44,6 +44,7 @@ type Simulation struct {
 	broken    error            // the first invariant that an event broke
 	placed    uint64           // address of the last block that an input's operation allocated
 	halted    bool             // an observer has seen enough
+	touched   uint64           // what touch has read, so that it is not optimized away
 
 	// Without processes and transfers kernel is nil, and without page frames memory
 	// is.
@@ -248,7 +249,26 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 	}
 	in.last.Op, in.last.Cause, in.last.Addr = ops[len(ops)-1], cause, s.placed
-	return false, in.pull(&in.last)
+	if err := in.pull(&in.last); err != nil {
+		return false, err
+	}
+	s.touch(in)
+	return false, nil
+}
+
+// touch reads the buffers that the operations ahead free: what is not in the cache comes
+// for all of them at once, and not for each when its turn comes.
+func (s *Simulation) touch(in *input) {
+	sum := s.touched
+	for i := range in.ahead {
+		op := &in.ahead[i]
+		if op.Kind == workloads.Free && op.Buffer < uint64(len(in.names.dense)) {
+			if slot := in.names.dense[op.Buffer] - firstSlot; slot < uint32(len(s.buffers)) {
+				sum ^= s.buffers[slot].number
+			}
+		}
+	}
+	s.touched = sum
 }
 
 // interrupted reports whether an operation of that time has to wait, because the one
