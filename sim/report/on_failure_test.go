@@ -3,15 +3,19 @@ package report_test
 import (
 	"bytes"
 	"encoding/csv"
+	"os"
 	"slices"
 	"strings"
 	"testing"
 	"time"
 	"unicode/utf8"
 
+	_ "dmasim/allocator/kernel" // strategies that scenarios name
+	"dmasim/sim/experiment"
 	"dmasim/sim/metrics"
 	"dmasim/sim/report"
 	"dmasim/sim/result"
+	"dmasim/sim/scenario"
 )
 
 // persistent is a result with these totals, by variant.
@@ -50,6 +54,32 @@ c        never        2       0%     0%        0%     100%      -     -
 	for line := range strings.Lines(text.String()) {
 		if n := utf8.RuneCountInString(strings.TrimSuffix(line, "\n")); n > 80 {
 			t.Errorf("%d characters: %s", n, line)
+		}
+	}
+}
+
+// TestDroppedFramesPage holds what docs/experiments.md says that the program prints to
+// what it prints.
+func TestDroppedFramesPage(t *testing.T) {
+	page, err := os.ReadFile("../../docs/experiments.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	sc, err := scenario.Open("dropped-frames")
+	if err != nil {
+		t.Fatal(err)
+	}
+	variants, err := experiment.Variants(t.Context(), sc.Variants, experiment.Options{Jobs: 2})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var text strings.Builder
+	if err := report.OnFailureTable(&text, &result.Result{Variants: variants}); err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(text.String()) {
+		if !strings.Contains(string(page), "    "+line) {
+			t.Errorf("docs/experiments.md lacks the line %q", line)
 		}
 	}
 }

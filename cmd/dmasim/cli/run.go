@@ -62,6 +62,10 @@ memory in use; the mean largest-free index (1 - largest hole / free) of the heap
 and of what the device that sees the most fragmented part of it reaches; and the
 share of the memory in use that nobody asked for.
 
+Where workloads say what they do when they are refused (on_failure), a second table
+has what became of the buffers they wanted: served at once, by a retry, by another
+heap, or dropped. Each attempt is a request, and counts in the first table.
+
 Of a heap that takes pages of a machine, the index is the share of free memory
 that blocks of 1MiB cannot use. What went wrong beside failed requests is counted
 below the table: scribbles, stale reads, processes killed for want of memory,
