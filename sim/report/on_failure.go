@@ -81,6 +81,22 @@ func OnFailureTable(w io.Writer, r *result.Result) error {
 	return nil
 }
 
+// StillWaiting says in a sentence of which client's buffers most were neither served nor
+// dropped when the run ended; "" if next to none were.
+func StillWaiting(r *result.Result) string {
+	const least = 0.0005
+	worst, text := least, ""
+	for _, v := range r.Variants {
+		for _, t := range v.Run.Summary.OnFailure {
+			if share := ratio(float64(t.Waiting), float64(t.Wanted)); share >= worst {
+				worst = share
+				text = fmt.Sprintf("%s: %d of the %d buffers that %s wanted (%s) were still waited for at the end", v.Name, t.Waiting, t.Wanted, t.Client, formatShare(share))
+			}
+		}
+	}
+	return text
+}
+
 // fates are what may become of a wanted buffer, the best first.
 var fates = []struct {
 	name  string

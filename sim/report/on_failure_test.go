@@ -44,6 +44,14 @@ c        never        2       0%     0%        0%     100%      -     -
 	if text.String() != want {
 		t.Errorf("got\n%swant\n%s", text.String(), want)
 	}
+	waited := metrics.OnFailureTotals{Client: "late", Wanted: 10, Waiting: 5}
+	if got, want := report.StillWaiting(persistent([]metrics.OnFailureTotals{camera}, []metrics.OnFailureTotals{waited})),
+		"b: 5 of the 10 buffers that late wanted (50.0%) were still waited for at the end"; got != want {
+		t.Errorf("got %q, want %q", got, want)
+	}
+	if got := report.StillWaiting(persistent([]metrics.OnFailureTotals{never})); got != "" {
+		t.Errorf("got %q of none that waits", got)
+	}
 	text.Reset()
 	if err := report.OnFailureTable(&text, persistent(nil, nil)); err != nil || text.Len() > 0 {
 		t.Errorf("of none: %q, %v", text.String(), err)

@@ -1,7 +1,6 @@
 package scenario
 
 import (
-	"errors"
 	"fmt"
 	"slices"
 	"strconv"
@@ -43,18 +42,21 @@ type Retries uint64
 
 const unlimited = "unlimited"
 
-// UnmarshalText implements encoding.TextUnmarshaler.
-func (r *Retries) UnmarshalText(text []byte) error {
-	if string(text) == unlimited {
+// DecodeYAML implements strictyaml.NodeDecoder.
+func (r *Retries) DecodeYAML(d *strictyaml.Decoder, n *yaml.Node) {
+	if !d.Scalar(n, "a number, or "+unlimited) {
+		return
+	}
+	if n.Value == unlimited {
 		*r = workloads.Unlimited
-		return nil
+		return
 	}
-	n, err := strconv.ParseUint(string(text), 10, 32)
-	if err != nil {
-		return errors.New(strictyaml.Quote(string(text)) + " is no number of retries; write one up to 4294967295, or " + unlimited)
+	count, err := strconv.ParseUint(n.Value, 10, 32)
+	if n.Tag != "!!int" || err != nil {
+		d.Fail(n, strictyaml.Quote(n.Value)+" is no number of retries; write one up to 4294967295, or "+unlimited)
+		return
 	}
-	*r = Retries(n)
-	return nil
+	*r = Retries(count)
 }
 
 // MarshalYAML implements yaml.Marshaler.

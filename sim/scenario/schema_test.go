@@ -310,6 +310,8 @@ func TestSchemaOnFailure(t *testing.T) {
 		"{retries: 3}": true,
 		"{fallback: [spare], retries: unlimited, deadline: 1s, backoff: {initial: 1ms, factor: 2, most: 1s, jitter: 1}}": true,
 		"{retries: -1}":                                     false,
+		`{retries: "3"}`:                                    false,
+		"{retries: [3]}":                                    false,
 		"{retries: 2.5}":                                    false,
 		"{retries: ever}":                                   false,
 		"{retries: 3, then: drop}":                          false,

@@ -312,7 +312,7 @@ var beyondLinux = []struct {
 // resultTexts says in sentences what happened, and which heaps, in any variant, Linux
 // does not have.
 func resultTexts(r *result.Result) []string {
-	texts := []string{report.FirstFailure(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
+	texts := []string{report.FirstFailure(r), report.StillWaiting(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
 	for _, property := range beyondLinux {
 		var names []string
 		for _, v := range r.Variants {
