@@ -98,7 +98,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		}
 		made, err := heap.New(heap.Config{
 			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Guard: h.Guard, Allocator: h.Allocator,
-			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.Check,
+			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.CheckEvery > 0,
 		})
 		if err != nil {
 			return nil, err
@@ -188,7 +188,10 @@ func (s *Simulation) Run(ctx context.Context) error {
 	if s.halted {
 		return nil
 	}
-	return s.findLeaks()
+	if s.cfg.CheckEvery > 0 {
+		s.verify()
+	}
+	return errors.Join(s.broken, s.findLeaks())
 }
 
 // checkContext is the number of steps after which the context is looked at.
@@ -540,16 +543,27 @@ func (s *Simulation) emit() {
 	for i := 0; i < len(s.observers); i++ {
 		s.observers[i].Event(&s.event)
 	}
-	if s.cfg.Check && s.broken == nil {
-		if err := s.check(); err != nil {
-			s.broken = fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
-		}
+	if s.cfg.CheckEvery > 0 && s.event.Number%s.cfg.CheckEvery == 0 {
+		s.verify()
+	}
+}
+
+// verify notes the first invariant that is broken.
+func (s *Simulation) verify() {
+	if s.broken != nil {
+		return
+	}
+	if err := s.check(); err != nil {
+		s.broken = fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
 	}
 }
 
 func (s *Simulation) check() error {
-	if s.event.Heap >= 0 && s.event.Kind <= Free && s.heaps[s.event.Heap] != nil {
-		if err := s.heaps[s.event.Heap].Check(); err != nil {
+	for i, h := range s.heaps {
+		if changed := s.cfg.CheckEvery > 1 || s.event.Heap == i && s.event.Kind <= Free; !changed || h == nil {
+			continue
+		}
+		if err := h.Check(); err != nil {
 			return err
 		}
 	}
