@@ -229,13 +229,12 @@ func (e *comparing) extend(ctx context.Context, n int) error {
 }
 
 func (e *comparing) run(ctx context.Context, v *scenario.Variant, seed uint64) (measured, error) {
-	t := newTally(e.plan.WarmUp, v.Clients())
-	run, err := Simulate(ctx, v, seed, e.plan.Options, t)
+	run, figures, err := simulateMeasured(ctx, v, seed, e.plan.WarmUp, e.plan.Options)
 	if err != nil {
 		return measured{}, fmt.Errorf("seed %d: %w", seed, err)
 	}
 	m := measured{
-		seed: seed, figures: measure(&run, t), lifetime: lifetime(&run), failed: run.Summary.First != nil,
+		seed: seed, figures: figures, lifetime: lifetime(&run), failed: run.Summary.First != nil,
 		duration: run.Summary.Duration, occupancy: occupancy(&run),
 	}
 	for i := range run.Samples {

@@ -35,7 +35,7 @@ type Metric struct {
 // BetterOf says which values of a metric of that name one wants.
 func BetterOf(name string) Better {
 	switch kind, _, _ := strings.Cut(name, ":"); kind {
-	case "failed", "failed-bytes", "waste", "index", "reach-index", "high-water", "killed", "incidents":
+	case "failed", "failed-bytes", "dropped", "wait", "waste", "index", "reach-index", "high-water", "killed", "incidents":
 		return Lower
 	case FailureFree:
 		return Higher
@@ -55,12 +55,46 @@ type Measurement struct {
 // Measure runs a variant once and returns its figures. Rates and means leave out
 // what is before warmUp.
 func Measure(ctx context.Context, v *scenario.Variant, seed uint64, warmUp time.Duration, o Options) ([]Measurement, error) {
-	t := newTally(warmUp, v.Clients())
-	run, err := Simulate(ctx, v, seed, o, t)
+	run, list, err := simulateMeasured(ctx, v, seed, warmUp, o)
 	if err != nil {
 		return nil, err
 	}
-	return append(measure(&run, t), layout(&run, warmUp)...), nil
+	return append(list, layout(&run, warmUp)...), nil
+}
+
+// simulateMeasured runs a variant once and returns also its figures, but for the layout.
+func simulateMeasured(ctx context.Context, v *scenario.Variant, seed uint64, warmUp time.Duration, o Options) (metrics.Run, []Measurement, error) {
+	t := newTally(warmUp, v.Clients())
+	var wanted *metrics.OnFailureMeter
+	run, err := simulate(ctx, v, seed, o, func(cfg sim.Config, s *sim.Simulation) {
+		wanted = metrics.MeasureOnFailure(cfg, warmUp)
+		s.Observe(t)
+	})
+	if err != nil {
+		return metrics.Run{}, nil, err
+	}
+	list := measure(&run, t)
+	if wanted.Any() {
+		list = append(list, fates(wanted.Totals())...)
+	}
+	return run, list, nil
+}
+
+// fates are the figures of workloads that do something about refusals.
+func fates(totals []metrics.OnFailureTotals) []Measurement {
+	var list []Measurement
+	var wanted, dropped, served uint64
+	var waited float64
+	for _, t := range totals {
+		wanted, dropped, served = wanted+t.Wanted, dropped+t.Dropped, served+t.Served
+		waited += t.MeanWait * float64(t.Served)
+		if len(totals) > 1 {
+			list = append(list, Measurement{Metric{"dropped:" + t.Client, "share", Lower, "buffers wanted by " + t.Client + " that were dropped"}, share(t.Dropped, t.Wanted)})
+		}
+	}
+	all := Measurement{Metric{"dropped", "share", Lower, "wanted buffers that were dropped, of workloads with on_failure"}, share(dropped, wanted)}
+	wait := Measurement{Metric{"wait", "s", Lower, "mean time until such a buffer was served"}, ratio(waited, float64(served)) / 1e9}
+	return append(append([]Measurement{all}, list...), wait)
 }
 
 // layout returns the mean numbers of buffers and of holes at the samples from a time

@@ -2,7 +2,7 @@
 // running kernel, in place of the model.
 //
 // Sources see the outcomes of their requests as they do in a simulation, so closed
-// loops work. A process with a program is a real one, which does the system calls of
+// loops work; the times of retries, too, are those of the workload's clock. A process with a program is a real one, which does the system calls of
 // its steps; package process has them. Times order the operations and are not waited
 // for: a day of work takes as long as the kernel needs for its requests. A refusal is
 // an outcome with a cause: limit for what is beyond the budget and for want of

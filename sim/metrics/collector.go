@@ -43,6 +43,7 @@ type Collector struct {
 	spaces        *spaceMeters  // nil where devices address memory as it lies
 	incidents     []Incident
 	counts        [sim.NumIncidentKinds]uint64
+	onFailure     *OnFailureMeter
 
 	grid       time.Duration // between samples, where the duration is known
 	next       time.Duration
@@ -114,6 +115,7 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 		c.memory = &MemoryTotals{Killed: []Killed{}}
 	}
 	c.spaces = newSpaceMeters(s)
+	c.onFailure = MeasureOnFailure(cfg, 0)
 	s.Observe(c)
 	c.sample(0)
 	return c
@@ -342,6 +344,7 @@ func (c *Collector) Run() Run {
 	}
 	run.Summary.Spaces, run.Spaces = c.spaces.run()
 	run.Summary.Adversaries = c.adversaries()
+	run.Summary.OnFailure = c.onFailure.Totals()
 	for _, kind := range sim.IncidentKinds() {
 		if n := c.counts[kind]; n > 0 {
 			if run.Summary.Incidents == nil {

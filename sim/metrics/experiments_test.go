@@ -414,3 +414,57 @@ processes:
 		t.Errorf("%s free when memory ran out, recorded are 1864KiB", free)
 	}
 }
+
+// TestDroppedFrames: without another heap pictures are dropped, with one none is. Waiting
+// saves some and makes others late, and requests fail more often for it.
+func TestDroppedFrames(t *testing.T) {
+	runs := experiment(t, "dropped-frames")
+	of := map[string]metrics.OnFailureTotals{}
+	for name, run := range runs {
+		if len(run.Summary.OnFailure) != 1 {
+			t.Fatalf("%s: %d clients, want the camera", name, len(run.Summary.OnFailure))
+		}
+		w := run.Summary.OnFailure[0]
+		of[name] = w
+		if w.Client != "camera" || w.Workload != "pictures" || w.Wanted != 9000 || w.Wanted != w.Served+w.Dropped+w.Waiting {
+			t.Errorf("%s: %+v", name, w)
+		}
+		// Every attempt is a request, to the camera's own heap or to the other.
+		var attempts, failures uint64
+		for _, c := range run.Summary.Clients {
+			if strings.HasPrefix(c.Name, "camera") {
+				attempts, failures = attempts+c.Requests, failures+c.Failures
+			}
+		}
+		if attempts != w.Attempts || attempts-failures != w.Served {
+			t.Errorf("%s: %d requests, of which %d failed; %d attempts, %d served", name, attempts, failures, w.Attempts, w.Served)
+		}
+	}
+	if w := of["ask-once"]; w.DroppedRetries < 100 || w.DroppedRetries != w.Dropped || w.Attempts != w.Wanted || w.MostWait != 0 {
+		t.Errorf("ask-once: %+v, want some hundred dropped at the first refusal", w)
+	}
+	if w := of["fallback"]; w.Dropped != 0 || w.ServedByFallback != of["ask-once"].Dropped || w.MostWait != 0 {
+		t.Errorf("fallback: %+v, want every refused buffer from the other heap at once", w)
+	}
+	wait := of["wait"]
+	if wait.Dropped == 0 || wait.Dropped*2 > of["ask-once"].Dropped || wait.DroppedDeadline != wait.Dropped {
+		t.Errorf("wait: %+v, want less than half of the pictures dropped, at the deadline", wait)
+	}
+	if wait.ServedByRetry == 0 || wait.MostWait > 33*time.Millisecond || wait.P99Wait < 2*time.Millisecond || wait.MeanWait <= 0 {
+		t.Errorf("wait: %+v, want pictures that are late, within the deadline", wait)
+	}
+	if wait.ServedAtOnce >= of["ask-once"].ServedAtOnce {
+		t.Errorf("wait: %d served at once, want fewer than %d without: those that waited are in the way", wait.ServedAtOnce, of["ask-once"].ServedAtOnce)
+	}
+	once, _ := failures(t, runs["ask-once"], "camera")
+	again, _ := failures(t, runs["wait"], "camera")
+	if again < 3*once {
+		t.Errorf("wait: %d requests failed, %d of ask-once", again, once)
+	}
+	if w := of["short"]; w.Dropped == 0 || w.ServedByFallback == 0 || w.Dropped+w.ServedByFallback != of["ask-once"].Dropped {
+		t.Errorf("short: %+v, want some dropped, the others from the other heap", w)
+	}
+	if w := of["short-wait"]; w.Dropped >= of["short"].Dropped || w.ServedByRetry == 0 {
+		t.Errorf("short-wait: %+v, want fewer dropped than %d", w, of["short"].Dropped)
+	}
+}

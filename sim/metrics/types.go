@@ -32,6 +32,7 @@ type Summary struct {
 	Incidents map[string]uint64 `json:"incidents,omitempty"` // by kind
 
 	Adversaries []AdversaryTotals `json:"adversaries,omitempty"`
+	OnFailure   []OnFailureTotals `json:"on_failure,omitempty"`
 }
 
 // AdversaryTotals says how much memory an adversary cost a heap.

@@ -23,7 +23,7 @@ const (
 func Headline(c *experiment.Comparison, wanted string) []string {
 	var names []string
 	for _, m := range c.Metrics {
-		if m.Name == wanted || slices.Contains([]string{"failed", experiment.FailureFree, "used", "index", "reach-index", "killed"}, m.Name) {
+		if m.Name == wanted || slices.Contains(headline, m.Name) {
 			names = append(names, m.Name)
 		}
 	}

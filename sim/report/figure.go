@@ -29,7 +29,8 @@ type Figure struct {
 // exhaustion, the memory map and the comparison of the variants. Where there
 // are several heaps their names end those of the figures. Where page frames were
 // simulated, there is what RAM holds; for each pool of bounce buffers and each IOMMU
-// group in use, how full it was; where something went wrong, how often. It is an error
+// group in use, how full it was; where workloads do something about refusals, what became
+// of the buffers they wanted; where something went wrong, how often. It is an error
 // if r contradicts itself.
 func Figures(r *result.Result) ([]Figure, error) {
 	if err := r.Check(); err != nil {
@@ -61,6 +62,9 @@ func Figures(r *result.Result) ([]Figure, error) {
 	names, byName := usedSpaces(r)
 	for _, name := range names {
 		figures = append(figures, newFigure("spaces-"+name, "How full "+name+" was", spaces(byName[name])))
+	}
+	if clients := persistentClients(r); len(clients) > 0 {
+		figures = append(figures, newFigure("on-failure", "Buffers not served at once, and the share dropped", refused(r, clients)))
 	}
 	if kinds := incidentKinds(r); len(kinds) > 0 {
 		figures = append(figures, newFigure("incidents", "What went wrong beside failed requests", incidents(r, kinds)))

@@ -75,6 +75,13 @@ func crowded(variants, clients, devices int) *result.Result {
 			}
 			totals.Requests = max(2*totals.Failures, 1)
 			run.Summary.Clients = append(run.Summary.Clients, totals)
+			if c < 12 {
+				wanted := metrics.OnFailureTotals{Client: totals.Name, Wanted: 1 << 40}
+				for k, n := range []*uint64{&wanted.ServedAtOnce, &wanted.ServedByRetry, &wanted.ServedByFallback, &wanted.Waiting, &wanted.DroppedFreed, &wanted.DroppedDeadline, &wanted.DroppedRetries} {
+					*n = wanted.Wanted >> (7 - k%(c+1))
+				}
+				run.Summary.OnFailure = append(run.Summary.OnFailure, wanted)
+			}
 		}
 		if clients == 0 {
 			causes = nil

@@ -221,6 +221,23 @@ func incidentData(r *result.Result, kinds []sim.IncidentKind) result.Table {
 	}
 }
 
+func onFailureData(r *result.Result) result.Table {
+	return result.Table{
+		Columns: []result.Column{textColumn("variant"), textColumn("client"), textColumn("fate"), countColumn("buffers")},
+		Rows: func(yield func([]any) bool) {
+			for _, v := range r.Variants {
+				for _, t := range v.Run.Summary.OnFailure {
+					for _, f := range fates {
+						if !yield([]any{v.Name, t.Client, f.name, f.of(&t)}) {
+							return
+						}
+					}
+				}
+			}
+		},
+	}
+}
+
 func meansData(c *experiment.Comparison) result.Table {
 	return result.Table{
 		Columns: []result.Column{textColumn("variant"), textColumn("metric"), textColumn("unit"), numberColumn("mean"), optionalColumn("low"), optionalColumn("high")},

@@ -12,7 +12,7 @@ import (
 )
 
 // headline are the metrics that people look at first.
-var headline = []string{"failed", experiment.FailureFree, "used", "index", "reach-index", "killed"}
+var headline = []string{"failed", "dropped", "wait", experiment.FailureFree, "used", "index", "reach-index", "killed"}
 
 // StoredComparison reads comparison.csv of a result and returns its rows for people,
 // with a head: those of the metrics that people look at first, and all.

@@ -42,7 +42,7 @@ func Table(w io.Writer, r *result.Result) error {
 
 // TableRows returns a head and a row for each variant:
 //
-//   - asked: how many buffers were asked for
+//   - asked: how many requests for buffers there were
 //   - failed: the share of its requests that the client which fared worst did
 //     not get, and its name
 //   - first: when the first request failed

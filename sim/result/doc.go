@@ -11,6 +11,7 @@
 //	memory.csv      what RAM holds, where page frames are simulated: one row per variant and instant
 //	spaces.csv      bounce buffers and address spaces of IOMMU groups: one row per variant, instant and space
 //	incidents.csv   the first incidents of each variant: scribbles, stale reads, kills, leaks and the like
+//	on_failure.csv  what became of wanted buffers: one row per variant and client of workloads that do something about refusals; else there is no such file
 //	figures/        what the caller draws
 //	host.json       facts about the machine and the time of the run
 //	report.html     what "dmasim report" made of it, if it did: beside the result, and in no manifest
@@ -25,7 +26,8 @@
 // one. A column without one is a name or a count. The columns are those of
 // [dmasim/sim/metrics.Sample], [dmasim/sim/metrics.ReachSample],
 // [dmasim/sim/metrics.Failure], [dmasim/sim/metrics.MemorySample],
-// [dmasim/sim/metrics.SpaceSample] and [dmasim/sim.IncidentReport].
+// [dmasim/sim/metrics.SpaceSample], [dmasim/sim/metrics.OnFailureTotals] and
+// [dmasim/sim.IncidentReport].
 //
 // Of a map that failed for want of bounce buffers or of I/O virtual addresses,
 // failures.csv has the figures of these: reserve_bytes is the piece, or the range of

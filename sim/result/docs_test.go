@@ -18,7 +18,7 @@ func TestMetricsPage(t *testing.T) {
 	page := string(text)
 	for table, columns := range map[string][]string{
 		"samples.csv": sampleColumns, "reaches.csv": reachColumns, "failures.csv": failureColumns,
-		"map.csv": mapColumns, "spaces.csv": spaceColumns, "incidents.csv": incidentColumns,
+		"map.csv": mapColumns, "spaces.csv": spaceColumns, "on_failure.csv": onFailureColumns, "incidents.csv": incidentColumns,
 	} {
 		row, _, _ := strings.Cut(page[strings.Index(page, "| `"+table+"`"):], "\n")
 		for _, column := range columns {

@@ -32,7 +32,10 @@ func (r *Result) ParquetFiles() []File {
 }
 
 // counts are the columns of counts whose names don't say so.
-var counts = []string{"holes", "blocks", "op", "mappings", "buffer"}
+var counts = []string{"holes", "blocks", "op", "mappings", "buffer", "wanted", "attempts", "retries", "waiting"}
+
+// countsBegin are how the names of others begin.
+var countsBegin = []string{"failed_", "served_", "dropped_"}
 
 func csvToParquet(w io.Writer, text io.Reader) error {
 	in := csv.NewReader(text)
@@ -46,7 +49,8 @@ func csvToParquet(w io.Writer, text io.Reader) error {
 		switch {
 		case strings.HasSuffix(name, "_s"), strings.HasSuffix(name, "_share"):
 			c.Zero = (*float64)(nil)
-		case strings.HasSuffix(name, "_bytes"), strings.HasPrefix(name, "failed_"), slices.Contains(counts, name):
+		case strings.HasSuffix(name, "_bytes"), slices.Contains(counts, name),
+			slices.ContainsFunc(countsBegin, func(begin string) bool { return strings.HasPrefix(name, begin) }):
 			c.Zero = uint64(0)
 		}
 		columns = append(columns, c)

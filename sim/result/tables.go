@@ -28,6 +28,9 @@ var (
 		"cached_bytes", "free_bytes", "free_cma_bytes", "swapped_bytes", "unusable_share"}
 	spaceColumns = []string{"variant", "time_s", "space", "used_bytes", "peak_used_bytes", "waiting_bytes", "cached_bytes",
 		"free_bytes", "largest_free_bytes", "mappings"}
+	onFailureColumns = []string{"variant", "workload", "client", "wanted", "attempts", "retries", "served_at_once", "served_by_retry",
+		"served_by_fallback", "dropped_out_of_retries", "dropped_at_deadline", "dropped_freed", "waiting",
+		"mean_wait_s", "median_wait_s", "p90_wait_s", "p99_wait_s", "most_wait_s"}
 	incidentColumns = []string{"variant", "time_s", "kind", "actor", "buffer", "victim", "lo", "hi", "detail"}
 )
 
@@ -140,6 +143,24 @@ func writeIncidents(w io.Writer, variants []Variant) error {
 			for _, i := range v.Run.Incidents {
 				emit(v.Name, seconds(i.At), i.Kind.String(), i.Actor, number(i.Buffer), i.Victim,
 					mem.Addr(i.Range.Lo).String(), mem.Addr(i.Range.Hi).String(), i.Detail)
+			}
+		}
+	})
+}
+
+// writeOnFailure writes what became of wanted buffers, which is in the summary as well.
+func writeOnFailure(w io.Writer, variants []Variant) error {
+	return writeTable(w, onFailureColumns, func(emit func(...string)) {
+		for _, v := range variants {
+			for _, t := range v.Run.Summary.OnFailure {
+				fields := []string{v.Name, t.Workload, t.Client, number(t.Wanted), number(t.Attempts), number(t.Retries),
+					number(t.ServedAtOnce), number(t.ServedByRetry), number(t.ServedByFallback),
+					number(t.DroppedRetries), number(t.DroppedDeadline), number(t.DroppedFreed), number(t.Waiting)}
+				if t.Served == 0 {
+					emit(append(fields, "", "", "", "", "")...)
+					continue
+				}
+				emit(append(fields, share(t.MeanWait/1e9), seconds(t.MedianWait), seconds(t.P90Wait), seconds(t.P99Wait), seconds(t.MostWait))...)
 			}
 		}
 	})

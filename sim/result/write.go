@@ -14,6 +14,7 @@ import (
 	"os"
 	"path/filepath"
 	"runtime"
+	"slices"
 )
 
 // File is one more file of a result, such as a figure.
@@ -181,7 +182,7 @@ func swap(target, fresh, old string) error {
 
 // files are those that hold a Result.
 func (r *Result) files() []File {
-	return []File{
+	files := []File{
 		{"scenario.yaml", func(w io.Writer) error { _, err := w.Write(r.Scenario); return err }},
 		{"summary.json", func(w io.Writer) error { return writeSummary(w, r.Variants) }},
 		{"samples.csv", func(w io.Writer) error { return writeSamples(w, r.Variants) }},
@@ -192,6 +193,10 @@ func (r *Result) files() []File {
 		{"spaces.csv", func(w io.Writer) error { return writeSpaces(w, r.Variants) }},
 		{"incidents.csv", func(w io.Writer) error { return writeIncidents(w, r.Variants) }},
 	}
+	if slices.ContainsFunc(r.Variants, func(v Variant) bool { return len(v.Run.Summary.OnFailure) > 0 }) {
+		files = append(files, File{"on_failure.csv", func(w io.Writer) error { return writeOnFailure(w, r.Variants) }})
+	}
+	return files
 }
 
 // fill writes files, the host and the manifest into the new directory dir.

@@ -26,6 +26,9 @@ func (v *Variant) Build(seed uint64) (sim.Config, error) {
 	for i := range v.Spec.Workloads {
 		w := &v.Spec.Workloads[i]
 		source, err := v.source(i, seed)
+		if err == nil && w.OnFailure != nil {
+			source, err = w.retrying(source, seed, v.others[i])
+		}
 		if err != nil {
 			return sim.Config{}, fmt.Errorf("workload %s: %w", w.Name, err)
 		}
@@ -37,12 +40,20 @@ func (v *Variant) Build(seed uint64) (sim.Config, error) {
 // Clients is the number of the configuration's clients.
 func (v *Variant) Clients() int { return len(v.config.Clients) }
 
-// Random reports whether a run depends on its seed: on arrivals that are drawn, or
-// on a state of memory that is.
+// Random reports whether a run depends on its seed: on arrivals or a back-off that is
+// drawn, or on a state of memory that is.
 func (v *Variant) Random() bool {
 	m := v.Spec.Machine
 	return m != nil && (m.Aged != nil || m.Proc != "") ||
-		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.Churn != nil || w.Generate != nil })
+		slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool {
+			return w.Churn != nil || w.Generate != nil || w.OnFailure != nil && w.OnFailure.Backoff != nil && w.OnFailure.Backoff.Jitter > 0
+		})
+}
+
+// Persists reports whether a workload does something about refusals, so that of the
+// buffers that are wanted some may be dropped.
+func (v *Variant) Persists() bool {
+	return slices.ContainsFunc(v.Spec.Workloads, func(w Workload) bool { return w.OnFailure != nil })
 }
 
 func (v *Variant) source(workload int, seed uint64) (workloads.Source, error) {

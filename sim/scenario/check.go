@@ -102,7 +102,8 @@ type checker struct {
 	spec   *Spec
 	traces map[int]*trace.Problem // by workload
 	sizes  map[pictured]uint64
-	routed map[int]bool // devices that are in an IOMMU group or have a pool of their own
+	others map[int][][]int // by workload: its clients in other heaps, as workloads.RetryConfig has them
+	routed map[int]bool    // devices that are in an IOMMU group or have a pool of their own
 }
 
 func (c *checker) failAt(msg string, path ...any) { c.Fail(strictyaml.At(c.root, path...), msg) }
@@ -227,7 +228,7 @@ func (c *checker) workloads(cfg *sim.Config) {
 		w := &c.spec.Workloads[i]
 		heap := c.heapNamed(cfg, w.Heap, strictyaml.At(c.root, "workloads", i, "heap"))
 		input := sim.Input{Name: w.Name}
-		add := func(client Client, heap int, devicesAt, nameAt, transfersAt *yaml.Node) {
+		take := func(client sim.Client, nameAt *yaml.Node) {
 			switch {
 			case !nameSyntax.MatchString(client.Name):
 				c.Fail(nameAt, badName(client.Name))
@@ -236,9 +237,13 @@ func (c *checker) workloads(cfg *sim.Config) {
 			}
 			clients[client.Name] = true
 			input.Clients = append(input.Clients, len(cfg.Clients))
-			cfg.Clients = append(cfg.Clients, c.client(cfg, client, heap, devicesAt, transfersAt))
+			cfg.Clients = append(cfg.Clients, client)
 		}
-		switch place := strictyaml.At(c.root, "workloads", i); {
+		add := func(client Client, heap int, devicesAt, nameAt, transfersAt *yaml.Node) {
+			take(c.client(cfg, client, heap, devicesAt, transfersAt), nameAt)
+		}
+		place := strictyaml.At(c.root, "workloads", i)
+		switch {
 		case kinds(w) != 1:
 			c.Fail(place, "want one of adversary, churn, generate and trace")
 		case w.Adversary != nil:
@@ -267,6 +272,9 @@ func (c *checker) workloads(cfg *sim.Config) {
 				}
 			}
 			c.churn(cfg, i, strictyaml.At(place, "churn"))
+		}
+		if w.OnFailure != nil {
+			c.others[i] = c.onFailure(cfg, w, &input, place, take)
 		}
 		cfg.Inputs = append(cfg.Inputs, input)
 	}

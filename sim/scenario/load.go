@@ -38,6 +38,7 @@ type Variant struct {
 	config sim.Config             // all but the sources
 	traces map[int]*trace.Problem // by workload
 	sizes  map[pictured]uint64
+	others map[int][][]int // by workload, see checker
 }
 
 // onlyVariant is the name of the variant of a scenario that lists none.
@@ -221,8 +222,8 @@ func newVariant(file string, root *yaml.Node) (Variant, error) {
 		return Variant{}, err
 	}
 	v.Spec.complete(filepath.Dir(file))
-	v.traces, v.sizes = map[int]*trace.Problem{}, map[pictured]uint64{}
-	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces, sizes: v.sizes}
+	v.traces, v.sizes, v.others = map[int]*trace.Problem{}, map[pictured]uint64{}, map[int][][]int{}
+	c := checker{Decoder: d, root: root, spec: &v.Spec, traces: v.traces, sizes: v.sizes, others: v.others}
 	v.config = c.check()
 	if err := d.Err(); err != nil {
 		return Variant{}, err

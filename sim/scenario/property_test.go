@@ -74,6 +74,8 @@ func randomScenario(t *rapid.T) string {
 	for i := range rapid.IntRange(1, 3).Draw(t, "workloads") {
 		fmt.Fprintf(&b, "  - name: w%d\n    heap: %s\n", i, oneOf(t, "low", "high"))
 		b.WriteString(optional(t, "    devices: %s\n", oneOf(t, "[]", "[dma]")) + optional(t, "    placement: %s\n", oneOf(t, "natural", "low", "high")))
+		b.WriteString(optional(t, "    on_failure: %s\n", oneOf(t, "{}", "{fallback: [low]}", "{retries: 3}",
+			"{retries: unlimited, deadline: 1s, backoff: {initial: 1.5ms, factor: 1.25, most: 20ms, jitter: 0.3}}")))
 		fmt.Fprintf(&b, "    churn:\n      every: %s\n", randomTimes(t))
 		fmt.Fprintf(&b, "      size: %s\n      lifetime: %s\n", randomSizes(t), randomTimes(t))
 		b.WriteString(optional(t, "      count: 5\n"))
@@ -97,6 +99,7 @@ func randomScenario(t *rapid.T) string {
 			"heaps.high.arena: [{base: 0x10000000, size: 1MiB}, {base: 0x10200000, size: 1MiB}]", "devices.dma.align: 128",
 			"devices.dma.reach: [{lo: 0, size: 1MiB}, {lo: 4MiB, hi: 8MiB}]", "workloads.w0.placement: high", "workloads.w0.churn.size: {fixed: 3}",
 			"workloads.w0.churn.clients: [{name: only, size: {fixed: 9}, lifetime: {fixed: 1s}}]", "workloads.w0.name: first", "devices: []",
+			"workloads.w0.on_failure: {}", "workloads.w0.on_failure: {fallback: [high], retries: unlimited, backoff: {initial: 1ns}}",
 		}), 0, 3, rapid.ID[string]).Draw(t, "settings")
 		for _, set := range settings {
 			fmt.Fprintf(&b, "      %s\n", set)

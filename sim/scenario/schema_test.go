@@ -136,6 +136,8 @@ func mapType(t reflect.Type) *jsonschema.Schema {
 		return reference("Generate")
 	case reflect.TypeFor[version.Version]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "number"}, {Type: "string", Pattern: `^[0-9]+\.[0-9]+`}}}
+	case reflect.TypeFor[Retries]():
+		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0", Maximum: "4294967295"}, {Const: unlimited}}}
 	case reflect.TypeFor[Mode]():
 		return &jsonschema.Schema{AnyOf: []*jsonschema.Schema{{Type: "integer", Minimum: "0"}, {Type: "string", Pattern: `^[0-7]{1,4}$`}}}
 	case reflect.TypeFor[devices.Boundaries]():
@@ -297,6 +299,35 @@ variants: [{name: as-is}]
 			t.Fatalf("the starter does not hold %q", m.old)
 		}
 		checkAgrees(t, s, m.new, text, false)
+	}
+}
+
+// TestSchemaOnFailure does the same for what workloads do about refusals.
+func TestSchemaOnFailure(t *testing.T) {
+	s := compileSchema(t)
+	for onFailure, want := range map[string]bool{
+		"{}":           true,
+		"{retries: 3}": true,
+		"{fallback: [spare], retries: unlimited, deadline: 1s, backoff: {initial: 1ms, factor: 2, most: 1s, jitter: 1}}": true,
+		"{retries: -1}":                                     false,
+		`{retries: "3"}`:                                    false,
+		"{retries: [3]}":                                    false,
+		"{retries: 2.5}":                                    false,
+		"{retries: ever}":                                   false,
+		"{retries: 3, then: drop}":                          false,
+		"{retries: 3, backoff: 1ms}":                        false,
+		"{retries: 3, backoff: {factor: 2}}":                false,
+		"{fallback: spare}":                                 false,
+		"{retries: 3, deadline: 10}":                        false,
+		"{retries: 3, backoff: {initial: 1s, factor: 0.5}}": false,
+		"{retries: 3, backoff: {initial: 1s, jitter: 1.5}}": false,
+	} {
+		checkAgrees(t, s, onFailure, `name: least
+duration: 1s
+memory: [{base: 0, size: 1MiB}]
+heaps: [{name: main, allocator: first-fit, arena: [{base: 0, size: 64KiB}]}, {name: spare, allocator: first-fit, arena: [{base: 64KiB, size: 64KiB}]}]
+workloads: [{name: w, heap: main, on_failure: `+onFailure+`, churn: {every: {fixed: 1s}, size: {fixed: 1}, lifetime: {fixed: 1s}}}]
+`, want)
 	}
 }
 

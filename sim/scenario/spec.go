@@ -108,6 +108,8 @@ type Workload struct {
 	Devices []string `yaml:"devices,omitempty"`
 	// End of memory that is filled first. natural leaves it to the heap.
 	Placement Placement `yaml:"placement,omitempty"`
+	// What is done when a request for a buffer is refused. Without it, nothing: a buffer is asked for once.
+	OnFailure *OnFailure `yaml:"on_failure,omitempty"`
 	// Buffers that come and go at random.
 	Churn *Churn `yaml:"churn,omitempty" jsonschema:"oneof_required=churn"`
 	// Buffers as a camera, a decoder or another real user asks for them: pools that sessions allocate and free as a whole.

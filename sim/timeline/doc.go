@@ -5,7 +5,8 @@
 // A heap is a process: what lives in it is a counter, its buffers are slices, in a
 // row for each client, and refused requests are instants with their causes. A
 // device and a simulated process are threads, whose slices are transfers and lives;
-// refused maps, incidents and kills are instants.
+// refused maps, incidents and kills are instants, and so is a buffer that a client wanted
+// and gave up.
 //
 // The file is written as the simulation goes; what is held grows with the buffers
 // that live at a time. Those that live at the end, and transfers whose buffer was

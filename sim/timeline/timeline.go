@@ -10,6 +10,7 @@ import (
 	"dmasim/allocator"
 	"dmasim/internal/traceevent"
 	"dmasim/sim"
+	"dmasim/workloads"
 )
 
 // Writer is an observer that writes the events of one simulation.
@@ -57,6 +58,11 @@ func New(w io.Writer, cfg sim.Config) *Writer {
 	t.out.NameThread(t.clientTrack(-1), "incidents")
 	for i := range cfg.Clients {
 		t.out.NameThread(t.clientTrack(i), cfg.Clients[i].Name)
+	}
+	for i := range cfg.Inputs {
+		if r, ok := cfg.Inputs[i].Source.(*workloads.Retrying); ok {
+			r.Watch(func(e workloads.Ending) { t.drop(cfg.Inputs[i].Clients[e.Client], e) })
+		}
 	}
 	return t
 }
@@ -152,6 +158,15 @@ func (t *Writer) alloc(e *sim.Event) {
 	h.requested += e.Buffer.Payload
 	h.reserved += e.Buffer.Block.Size
 	t.count(e.Heap)
+}
+
+// drop marks a buffer that a client wanted and gave up.
+func (t *Writer) drop(client int, e workloads.Ending) {
+	if !e.Fate.Dropped() || t.cfg.Duration > 0 && e.At >= t.cfg.Duration {
+		return
+	}
+	t.out.Mark(t.clientTrack(client), e.At, refused, "dropped: "+e.Fate.String(),
+		traceevent.Number("attempts", e.Attempts), traceevent.Number("waited ns", uint64(e.At-e.Asked)))
 }
 
 func (t *Writer) count(i int) {

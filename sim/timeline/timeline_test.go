@@ -5,6 +5,7 @@ import (
 	"strings"
 	"testing"
 
+	_ "dmasim/allocator/kernel" // strategies that scenarios name
 	"dmasim/internal/traceevent/eventtest"
 	"dmasim/sim"
 	"dmasim/sim/experiment"
@@ -16,7 +17,7 @@ import (
 // of the runs.
 func TestScenarios(t *testing.T) {
 	seen := map[string]bool{}
-	for _, name := range []string{"bounce-stale-import", "fence-skipped", "fd-leak", "iova-exhausted", "pooled-heap"} {
+	for _, name := range []string{"bounce-stale-import", "dropped-frames", "fence-skipped", "fd-leak", "iova-exhausted", "pooled-heap"} {
 		sc, err := scenario.Find(name)
 		if err != nil {
 			t.Fatal(err)
@@ -49,6 +50,13 @@ func TestScenarios(t *testing.T) {
 		}
 		if got := uint64(strings.Count(text.String(), `{"ph":"b"`)); got != asked-failed {
 			t.Errorf("%s: %d buffers in the timeline, %d counted", name, got, asked-failed)
+		}
+		var dropped uint64
+		for _, t := range run.Summary.OnFailure {
+			dropped += t.Dropped
+		}
+		if got := uint64(strings.Count(text.String(), `"name":"dropped: `)); got != dropped || (name == "dropped-frames") != (got > 0) {
+			t.Errorf("%s: %d dropped buffers in the timeline, %d counted", name, got, dropped)
 		}
 		for _, phase := range []string{"b", "B", "C", "i"} {
 			seen[phase] = seen[phase] || strings.Contains(text.String(), `{"ph":"`+phase+`"`)

@@ -21,7 +21,9 @@
 //
 // A generator is a closed loop. A session that is refused a buffer gives back what it
 // has and asks for nothing more until the time when it would have ended; a burst, a
-// texture or an inference is given up alone. When sessions begin, how long they last
+// texture or an inference is given up alone. Where the workload asks again
+// ([workloads.Retrying]), a session waits meanwhile and goes on late, to the same end;
+// what is dropped is what a refusal is otherwise. When sessions begin, how long they last
 // and what they ask for is drawn by seed, workload, purpose, instance and session,
 // never by outcomes. A pool never holds more than [Pool.Most] bytes: instances times
 // what a session holds at most. State is in proportion to the live buffers, not to

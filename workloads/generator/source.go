@@ -18,6 +18,9 @@ const shortestSession = time.Millisecond
 // at which it would have ended. When sessions begin and what they ask for is drawn
 // from the seed, whatever the outcomes are.
 //
+// It is [workloads.Patient]: while a request waits, its session does nothing else, and
+// ends no later for it, which drops the request.
+//
 // Names of buffers are used again once they are freed, so that they stay small.
 type Source struct {
 	players []player
@@ -28,7 +31,6 @@ type Source struct {
 	untilWhom int
 
 	asked workloads.Op // the last, if settle has to be told of it
-	holds int          // holding that it is for
 	open  bool         // the last was an Alloc that is not known to be served
 
 	links []uint32 // by name: the next in its list
@@ -42,6 +44,7 @@ type player struct {
 	cursor   int    // into steps
 	done     uint64 // buffers of the step at the cursor that were allocated
 	rounds   uint64
+	awaited  uint32        // state waiting: the name of the buffer
 	freeing  int           // state leaving: holding that is freed; dropping: the next to look at
 	dropped  uint64        // state dropping: the part
 	at       time.Duration // of the next operation
@@ -54,6 +57,7 @@ type state uint8
 
 const (
 	playing  state = iota // the steps
+	waiting               // for the buffer of a step, to the end of the session
 	dropping              // what a part holds is freed
 	leaving               // what the session holds is freed
 	over                  // nothing more comes
@@ -121,6 +125,9 @@ func (s *Source) prepare(i int) {
 		switch p.state {
 		case over:
 			p.at = workloads.MaxDuration
+			return
+		case waiting:
+			p.kind, p.at = workloads.Free, max(p.at, p.end)
 			return
 		case dropping, leaving:
 			for ; p.freeing < len(p.holdings); p.freeing++ {
@@ -191,15 +198,19 @@ func (s *Source) turn() {
 // ([workloads.MaxDuration]).
 func (s *Source) Next(last *workloads.Outcome) (workloads.Op, bool) {
 	s.settle(last)
-	if p := &s.players[s.current]; p.at > s.until || p.at == s.until && s.current > s.untilWhom {
-		s.turn()
-	}
-	p := &s.players[s.current]
-	if p.state == over {
+	op, more := s.Peek()
+	if !more {
 		return workloads.Op{}, false
 	}
+	p := &s.players[s.current]
 	h := &p.holdings[p.holding]
-	op := workloads.Op{At: p.at, Kind: p.kind}
+	if p.state == waiting {
+		op.Buffer = uint64(p.awaited)
+		s.spare = append(s.spare, p.awaited)
+		p.freeing, p.state = 0, leaving
+		s.prepare(s.current)
+		return op, true
+	}
 	if p.kind == workloads.Free {
 		op.Buffer = uint64(h.first)
 		name := h.first
@@ -211,21 +222,62 @@ func (s *Source) Next(last *workloads.Outcome) (workloads.Op, bool) {
 		return op, true
 	}
 	op.Buffer, op.Client, op.Size = uint64(s.takeName()), s.clients[h.pool], h.size
-	s.asked, s.holds, s.open = op, p.holding, true
+	s.asked, s.open = op, true
 	return op, true
 }
 
-// settle takes note of what became of the last allocation, and finds what its
-// player does next.
+// Peek implements [workloads.Patient].
+func (s *Source) Peek() (workloads.Op, bool) {
+	if p := &s.players[s.current]; p.at > s.until || p.at == s.until && s.current > s.untilWhom {
+		s.turn()
+	}
+	p := &s.players[s.current]
+	return workloads.Op{At: p.at, Kind: p.kind}, p.state != over
+}
+
+// Wait implements [workloads.Patient].
+func (s *Source) Wait() {
+	s.open = false
+	p := &s.players[s.current]
+	p.awaited, p.state = uint32(s.asked.Buffer), waiting
+	s.prepare(s.current)
+}
+
+// Settle implements [workloads.Patient].
+func (s *Source) Settle(what *workloads.Outcome) {
+	if s.open {
+		s.settle(what)
+		return
+	}
+	for i := range s.players {
+		if p := &s.players[i]; p.state == waiting && uint64(p.awaited) == what.Op.Buffer {
+			p.at, p.state = what.Op.At, playing
+			s.end(i, p.awaited, what.Cause)
+			s.turn()
+			return
+		}
+	}
+}
+
+// settle takes note of what became of the last allocation.
 func (s *Source) settle(last *workloads.Outcome) {
 	if !s.open {
 		return
 	}
 	s.open = false
-	p := &s.players[s.current]
-	h := &p.holdings[s.holds]
-	name := uint32(s.asked.Buffer)
-	if last == nil || last.Cause == allocator.None {
+	cause := allocator.None
+	if last != nil {
+		cause = last.Cause
+	}
+	s.end(s.current, uint32(s.asked.Buffer), cause)
+}
+
+// end takes note of what became of the allocation that a player has asked for, and finds
+// what the player does next.
+func (s *Source) end(player int, name uint32, cause allocator.Cause) {
+	p := &s.players[player]
+	h := &p.holdings[p.holding]
+	if cause == allocator.None {
 		if h.last == noName {
 			h.first = name
 		} else {
@@ -240,7 +292,7 @@ func (s *Source) settle(last *workloads.Outcome) {
 			p.state = leaving
 		}
 	}
-	s.prepare(s.current)
+	s.prepare(player)
 }
 
 // takeName returns a name that no live buffer has.

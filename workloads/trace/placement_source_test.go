@@ -91,3 +91,20 @@ func TestPlacementSourceFails(t *testing.T) {
 		}
 	}
 }
+
+// TestPlacementSourceRetried: what comes in batches is also asked again, and is the same
+// work where nothing is refused.
+func TestPlacementSourceRetried(t *testing.T) {
+	const text = "a 3 8192 4096 65536\nf 3\na 3 100 0\na 4 100 0\nf 4\n"
+	want := ops(placementSource(t, text, time.Millisecond))
+	r, err := workloads.NewRetrying(placementSource(t, text, time.Millisecond), workloads.RetryConfig{Retries: 1, Backoff: workloads.Backoff{Initial: 1}})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff(want, ops(r)); d != "" {
+		t.Error(d)
+	}
+	if _, batches := workloads.Source(r).(workloads.BatchSource); batches {
+		t.Error("whose outcomes matter comes in batches")
+	}
+}

@@ -22,6 +22,9 @@ import (
 	"dmasim/sim/scenario"
 )
 
+// droppedMetric is what people look at where buffers are asked for again.
+const droppedMetric = "dropped"
+
 type compareOptions struct {
 	out          string
 	asJSON       bool
@@ -123,7 +126,7 @@ they part ways, the first whose outcome differs, and the memory of both there.`,
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of the first replication, in place of the scenario's")
 	flags.IntVarP(&o.replications, "replications", "n", defaultReplications, "runs of every variant; with --until the most")
 	flags.Var(&o.until, "until", "run until the interval of --metric is this narrow")
-	flags.StringVar(&o.metric, "metric", "failed", "metric that --until and the closing sentences are about")
+	flags.StringVar(&o.metric, "metric", "failed", "metric that --until and the closing sentences are about; where all variants have on_failure, dropped")
 	flags.StringVar(&o.baseline, "baseline", "", "variant that the others are compared with (default the first)")
 	flags.BoolVar(&o.independent, "independent", false, "seeds of its own for every variant")
 	flags.StringVar(&o.warmUp, "warmup", "none", "beginning left out of rates and means: none, auto (MSER-5), or a time")
@@ -213,6 +216,9 @@ func (o *compareOptions) plan(flags *pflag.FlagSet, sc *scenario.Scenario) (expe
 	}
 	if o.until > 0 && !flags.Changed("replications") {
 		p.Replications = mostReplications
+	}
+	if !flags.Changed("metric") && !slices.ContainsFunc(sc.Variants, func(v scenario.Variant) bool { return !v.Persists() }) {
+		o.metric, p.Metric = droppedMetric, droppedMetric
 	}
 	random := slices.ContainsFunc(sc.Variants, func(v scenario.Variant) bool { return v.Random() })
 	switch {

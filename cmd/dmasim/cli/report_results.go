@@ -153,7 +153,11 @@ func (o *reportOptions) addRun(cmd *cobra.Command, c *page.Content, dir string, 
 	c.Texts = resultTexts(res)
 	rows := report.TableRows(res)
 	c.Tables = append(c.Tables, page.Table{Title: "Variants", Head: rows[0], Rows: rows[1:],
-		Note: "asked: buffers; failed: share of the client that fared worst; first: first failure; used: mean share of memory; index: mean largest-free index (of pages, unusable index), of the heap and in reach of devices; waste: share of the memory in use that nobody asked for"})
+		Note: "asked: requests for buffers; failed: share of the client that fared worst; first: first failure; used: mean share of memory; index: mean largest-free index (of pages, unusable index), of the heap and in reach of devices; waste: share of the memory in use that nobody asked for"})
+	if rows := report.OnFailureRows(res); rows != nil {
+		c.Tables = append(c.Tables, page.Table{Title: "Wanted buffers", Head: rows[0], Rows: rows[1:],
+			Note: "of workloads that do something about refusals (on_failure): shares served by their own heap at once, by it later, and by another; shares dropped; mean and 99 % quantile of the time until one was served"})
+	}
 	sc, missing := resultScenario(dir, res)
 	if missing == nil {
 		c.Subtitle = sc.Description

@@ -62,6 +62,10 @@ memory in use; the mean largest-free index (1 - largest hole / free) of the heap
 and of what the device that sees the most fragmented part of it reaches; and the
 share of the memory in use that nobody asked for.
 
+Where workloads say what they do when they are refused (on_failure), a second table
+has what became of the buffers they wanted: served at once, by a retry, by another
+heap, or dropped. Each attempt is a request, and counts in the first table.
+
 Of a heap that takes pages of a machine, the index is the share of free memory
 that blocks of 1MiB cannot use. What went wrong beside failed requests is counted
 below the table: scribbles, stale reads, processes killed for want of memory,
@@ -254,8 +258,10 @@ func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argume
 		return err
 	}
 	fmt.Fprintln(w)
-	if err := printIncidents(w, r); err != nil {
-		return err
+	for _, table := range []func(io.Writer, *result.Result) error{report.OnFailureTable, report.IncidentTable} {
+		if err := printTable(w, r, table); err != nil {
+			return err
+		}
 	}
 	for _, text := range resultTexts(r) {
 		for _, line := range wrap(text, 80) {
@@ -273,13 +279,13 @@ func (o *runOptions) print(w io.Writer, r *result.Result, known *offline, argume
 	return nil
 }
 
-// printIncidents writes the table of incidents, if there were any.
-func printIncidents(w io.Writer, r *result.Result) error {
-	var table strings.Builder
-	if err := report.IncidentTable(&table, r); err != nil || table.Len() == 0 {
+// printTable writes a table, if there is anything in it.
+func printTable(w io.Writer, r *result.Result, table func(io.Writer, *result.Result) error) error {
+	var text strings.Builder
+	if err := table(&text, r); err != nil || text.Len() == 0 {
 		return err
 	}
-	_, err := fmt.Fprintln(w, table.String())
+	_, err := fmt.Fprintln(w, text.String())
 	return err
 }
 
@@ -306,7 +312,7 @@ var beyondLinux = []struct {
 // resultTexts says in sentences what happened, and which heaps, in any variant, Linux
 // does not have.
 func resultTexts(r *result.Result) []string {
-	texts := []string{report.FirstFailure(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
+	texts := []string{report.FirstFailure(r), report.StillWaiting(r), report.MemoryStory(r), report.AdversaryStory(r), report.SpaceStory(r), report.FirstIncident(r)}
 	for _, property := range beyondLinux {
 		var names []string
 		for _, v := range r.Variants {

@@ -18,6 +18,7 @@ import (
 	"dmasim/mem"
 	"dmasim/sim"
 	"dmasim/sim/live"
+	"dmasim/sim/metrics"
 	"dmasim/sim/scenario"
 )
 
@@ -77,7 +78,8 @@ type kernelRun struct {
 	Budget   mem.Size `json:"budget_bytes"`
 	Heaps    []string `json:"heaps"` // device files, for each of the scenario's
 	live.Summary
-	Missing []string `json:"missing"` // of a dry run: what stands against a real one
+	OnFailure []metrics.OnFailureTotals `json:"on_failure"` // empty: no workload asks again
+	Missing   []string                  `json:"missing"`    // of a dry run: what stands against a real one
 }
 
 // runOnKernel plays the work of a scenario's first variant on the heaps of this
@@ -153,7 +155,9 @@ func (o *runOptions) runOnKernel(cmd *cobra.Command, sc *scenario.Scenario) (fai
 		start := time.Now()
 		player.Clock = func() time.Duration { return time.Since(start) }
 	}
+	wanted := metrics.MeasureOnFailure(cfg, 0)
 	run.Summary, err = live.Run(cmd.Context(), player)
+	run.OnFailure = append([]metrics.OnFailureTotals{}, wanted.Totals()...)
 	switch {
 	case errors.Is(err, context.Canceled):
 		return failedRun{fmt.Errorf("interrupted: all %d buffers are released", run.Released)}
@@ -205,6 +209,10 @@ func printKernelRun(w io.Writer, r *kernelRun) error {
 	printField(&b, "peak", fmt.Sprintf("%s %s in %d buffers at once", verb, r.Peak.Short(), r.PeakCount))
 	if f := r.First; f != nil {
 		printField(&b, "first", fmt.Sprintf("failure at %v: %s asked for %s: %s", f.At, f.Client, f.Size, f.Cause))
+	}
+	for _, t := range r.OnFailure {
+		printField(&b, "wanted", fmt.Sprintf("by %s: %d, at once %d, by a retry %d, by another heap %d; dropped %d",
+			t.Client, t.Wanted, t.ServedAtOnce, t.ServedByRetry, t.ServedByFallback, t.Dropped))
 	}
 	if p := r.Programs; p != nil {
 		printPrograms(&b, p)
