@@ -106,11 +106,14 @@ func randomScenario(t *rapid.T) string {
 
 func randomSizes(t *rapid.T) string {
 	return oneOf(t, "{fixed: 3060KiB}", "{uniform: {min: 1, max: 4KiB}}", "{log_uniform: {min: 4KiB, max: 1.5MiB, at_most: 1MiB}}",
-		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at_least: 1KiB}}")
+		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at_least: 1KiB}}",
+		`{empirical: {table: "lo,hi,count\n0,4KiB,1.5\n4KiB,4KiB,2\n1MiB,2MiB,0\n2MiB,3MiB,1\n", at_most: 2.5MiB}}`,
+		"{binomial: {min: 4KiB, step: 64KiB, trials: 12, p: 0.3}}", "{beta: {min: 1, max: 1MiB, alpha: 0.5, beta: 2}}")
 }
 
 func randomTimes(t *rapid.T) string {
-	return oneOf(t, "{fixed: 16.6ms}", "{exponential: {mean: 1h2m3.5s}}", "{weibull: {scale: 3s, shape: 0.7}}", "{gamma: {mean: 1us, shape: 2}}")
+	return oneOf(t, "{fixed: 16.6ms}", "{exponential: {mean: 1h2m3.5s}}", "{weibull: {scale: 3s, shape: 0.7}}", "{gamma: {mean: 1us, shape: 2}}",
+		`{empirical: {table: "value,count\n1000,1\n1.5ms,2\n"}}`, "{students_t: {location: 1ms, scale: 10us, degrees: 3}}")
 }
 
 func FuzzParse(f *testing.F) {

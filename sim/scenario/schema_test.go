@@ -171,6 +171,16 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 			choice.Properties.Set("weight", &jsonschema.Schema{Type: "number", Minimum: "0"})
 			choice.Required = []string{"value"}
 			parameters = &jsonschema.Schema{Type: "array", Items: choice}
+		case k.Bins:
+			parameters = object()
+			for _, source := range []struct{ key, meaning string }{
+				{histogramFile, "path of a CSV file from the folder of the scenario: a line lo,hi,count or value,count, and a line for each bin"},
+				{histogramTable, "the text of such a file"},
+			} {
+				parameters.Properties.Set(source.key, &jsonschema.Schema{Type: "string", Description: source.meaning})
+				parameters.OneOf = append(parameters.OneOf, &jsonschema.Schema{Required: []string{source.key}})
+			}
+			addClampsTo(parameters, definition)
 		case isPlainValue(k):
 			parameters = reference(definition)
 		default:
@@ -178,19 +188,18 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 			for _, p := range k.Parameters {
 				v := reference(definition)
 				if !p.Scaled {
-					v = &jsonschema.Schema{Type: "number", Minimum: json.Number(strconv.FormatFloat(p.Min, 'g', -1, 64))}
+					v = &jsonschema.Schema{
+						Type: "number", Minimum: json.Number(strconv.FormatFloat(p.Min, 'g', -1, 64)), Maximum: json.Number(strconv.FormatFloat(p.Max, 'g', -1, 64)),
+					}
+				}
+				if p.Whole {
+					v.Type = "integer"
 				}
 				v.Description = p.Meaning
 				parameters.Properties.Set(p.Name, v)
 				parameters.Required = append(parameters.Required, p.Name)
 			}
-			for _, clamp := range []struct{ key, meaning string }{
-				{atLeast, "smaller values become this"}, {atMost, "larger values become this"},
-			} {
-				v := reference(definition)
-				v.Description = clamp.meaning
-				parameters.Properties.Set(clamp.key, v)
-			}
+			addClampsTo(parameters, definition)
 		}
 		parameters.Description = k.Meaning
 		kind := object()
@@ -199,6 +208,16 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 		s.OneOf = append(s.OneOf, kind)
 	}
 	return s
+}
+
+func addClampsTo(parameters *jsonschema.Schema, definition string) {
+	for _, clamp := range []struct{ key, meaning string }{
+		{atLeast, "smaller values become this"}, {atMost, "larger values become this"},
+	} {
+		v := reference(definition)
+		v.Description = clamp.meaning
+		parameters.Properties.Set(clamp.key, v)
+	}
 }
 
 // generateSchema is that of a generator by kind, with its pools.
