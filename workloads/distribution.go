@@ -118,7 +118,7 @@ func (d Distribution) sampler(src rand.Source) (*Sampler, error) {
 	if atMost == 0 {
 		atMost = math.Inf(1)
 	}
-	return &Sampler{law: law, atLeast: d.AtLeast, atMost: atMost}, nil
+	return &Sampler{kind: d.Kind, law: law, atLeast: d.AtLeast, atMost: atMost}, nil
 }
 
 // law checks the description and returns what it describes.
@@ -171,6 +171,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // Sampler draws values of one [Distribution].
 type Sampler struct {
+	kind            string
 	law             law
 	atLeast, atMost float64
 }
