@@ -77,6 +77,7 @@ func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uin
 	if w.Churn.Every != nil {
 		config.Interarrival = workloads.Distribution(*w.Churn.Every)
 	}
+	w.Churn.paced(&config)
 	for j, c := range w.Churn.Clients {
 		size := (*workloads.Distribution)(c.Size)
 		if bytes, is := sizes[pictured{workload, j}]; is {

@@ -235,17 +235,24 @@ func from(folder, path string) string {
 	return filepath.Join(folder, path)
 }
 
+// histograms calls visit for the source of each histogram in a tree.
+func histograms(n *yaml.Node, visit func(*yaml.Node)) {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "empirical" {
+			visit(child)
+		}
+		histograms(child, visit)
+	}
+}
+
 // histogramFiles returns the files of the histograms in a tree.
 func histogramFiles(n *yaml.Node, folder string) []string {
 	var files []string
-	for i, child := range n.Content {
-		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "empirical" {
-			if file := strictyaml.Child(child, histogramFile); file != nil && file.Kind == yaml.ScalarNode {
-				files = append(files, from(folder, file.Value))
-			}
+	histograms(n, func(source *yaml.Node) {
+		if file := strictyaml.Child(source, histogramFile); file != nil && file.Kind == yaml.ScalarNode {
+			files = append(files, from(folder, file.Value))
 		}
-		files = append(files, histogramFiles(child, folder)...)
-	}
+	})
 	return files
 }
 

@@ -73,9 +73,12 @@ func randomScenario(t *rapid.T) string {
 	for i := range rapid.IntRange(1, 3).Draw(t, "workloads") {
 		fmt.Fprintf(&b, "  - name: w%d\n    heap: %s\n", i, oneOf(t, "low", "high"))
 		b.WriteString(optional(t, "    devices: %s\n", oneOf(t, "[]", "[dma]")) + optional(t, "    placement: %s\n", oneOf(t, "natural", "low", "high")))
-		fmt.Fprintf(&b, "    churn:\n      every: %s\n", randomTimes(t))
+		fmt.Fprintf(&b, "    churn:\n      %s\n", oneOf(t, "every: "+randomTimes(t), "ramp: {to: 3.5MiB, over: 1s}", "ramp: {share: 0.3, over: 1s}"))
 		fmt.Fprintf(&b, "      size: %s\n      lifetime: %s\n", randomSizes(t), randomTimes(t))
-		b.WriteString(optional(t, "      count: 5\n"))
+		b.WriteString(optional(t, "      count: 5\n") + optional(t, "      correlation: %v\n", rapid.Float64Range(-1, 1).Draw(t, "correlation")))
+		b.WriteString(optional(t, "      bursts: {on: %s, off: %s}\n", randomTimes(t), randomTimes(t)))
+		b.WriteString(optional(t, "      phases:\n        - {for: 2s%s%s}\n        - {for: 1m, rate: 2%s}\n      repeat: %v\n",
+			optional(t, ", rate_to: 0"), optional(t, ", size: %s", randomSizes(t)), optional(t, ", lifetime: %s", randomTimes(t)), rapid.Bool().Draw(t, "repeat")))
 		for j := range rapid.IntRange(0, 2).Draw(t, "clients") {
 			if j == 0 {
 				b.WriteString("      clients:\n")
