@@ -1,6 +1,7 @@
 package scenario_test
 
 import (
+	"math"
 	"os"
 	"path/filepath"
 	"reflect"
@@ -226,5 +227,36 @@ func TestSizeAndLifetime(t *testing.T) {
 	}
 	if share["large-live-longer"] >= share["independent"] {
 		t.Errorf("shares of refused requests: %v", share)
+	}
+}
+
+// TestDocumentedDay: in the example of docs/workloads.md the camera films in one phase
+// of each round.
+func TestDocumentedDay(t *testing.T) {
+	s, err := scenario.Load("../../docs/day.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	config, err := s.Variants[0].Build(1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	filmed := 0
+	for source := config.Inputs[0].Source; ; {
+		op, ok := source.Next(nil)
+		if !ok || op.At > 10*time.Minute {
+			break
+		}
+		if op.Client == 0 {
+			continue
+		}
+		filmed++
+		if at := op.At % (210 * time.Second); at < 2*time.Minute || at > 150*time.Second {
+			t.Fatalf("the camera asks at %v", op.At)
+		}
+	}
+	// Three times 30 s of a rate of 50/s, two fifths of which are the camera's.
+	if want := 3 * 30 * 50 * 0.4; math.Abs(float64(filmed)-want) > 5*math.Sqrt(want) {
+		t.Errorf("the camera asks %d times, want %v", filmed, want)
 	}
 }

@@ -290,6 +290,36 @@ workloads: [{name: w, heap: main, churn: {every: {fixed: 1s}, clients: [{name: c
 variants: [{name: as-is}]
 `, true)
 
+	day, err := os.ReadFile("../../docs/day.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAgrees(t, s, "day", string(day), true)
+	for _, m := range []struct {
+		old, new string
+		right    bool
+	}{
+		{"every: {exponential: {mean: 40ms}}", "ramp: {share: 0.5, to: 3MiB, over: 10s}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", `lifetime: {empirical: {table: "value,count\n1s,1\n"}, at_most: 1s}`, false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", `lifetime: {empirical: {table: "value,count\n1s,1\n", at_most: 1s}}`, true},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {empirical: {at_most: 1s}}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {binomial: {min: 0s, step: 1s, trials: 3, p: 0.5}}", true},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {binomial: {min: 0s, step: 1s, trials: 3.5, p: 0.5}}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {students_t: {location: 1s, scale: 1s, degrees: 0.01}}", false},
+		{"correlation: 0.5", "correlation: -1.5", false},
+		{"correlation: 0.5", "bursts: {on: {fixed: 1s}}", false},
+		{"correlation: 0.5", "bursts: {on: {fixed: 1s}, off: {fixed: 1s}}", true},
+		{"for: 30s, rate: 2", "for: 30s, rate: -2", false},
+		{"for: 30s, rate: 2", "rate: 2", false},
+		{"weight: 2}]", "wait: 2}]", false},
+	} {
+		text := strings.Replace(string(day), m.old, m.new, 1)
+		if text == string(day) {
+			t.Fatalf("the day does not hold %q", m.old)
+		}
+		checkAgrees(t, s, m.new, text, m.right)
+	}
+
 	for _, m := range []struct{ old, new string }{
 		{"name: my-scenario", "name: my scenario"},
 		{"name: my-scenario", "nam: my-scenario"},
