@@ -61,6 +61,10 @@ func (p *Plan) Request(payload, granule uint64) (request allocator.Request) {
 
 // Fill makes an empty request the one that Request returns.
 func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
+	if size, fits := roundUp(payload, granule); len(p.devices) == 0 && fits && payload-1 < 1<<63 { // nobody demands anything
+		request.Size = size
+		return
+	}
 	touched := p.sizing.touched(payload)
 	size, fits := p.sizing.size(touched)
 	if fits {

@@ -23,9 +23,10 @@ type Config struct {
 	Clients   []Client
 	Inputs    []Input
 	Processes []Process
-	// Check verifies every invariant of the system after every event. It costs
-	// time in proportion to the live buffers and to the size of memory.
-	Check bool
+	// CheckEvery verifies every invariant of the system after every so many events,
+	// and at the end; 0: never. Each time costs time in proportion to the live buffers
+	// and to the size of memory.
+	CheckEvery uint64
 }
 
 // BouncePool is memory to which Linux copies what a device cannot reach (swiotlb).

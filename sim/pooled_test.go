@@ -15,7 +15,7 @@ func TestFreesThatArePutOffAreDoneOnce(t *testing.T) {
 	cfg := machineWith(t, sim.Process{Name: "p", Program: do(
 		program.Step{Verb: program.Repeat, Count: rounds, Of: none, As: none, Body: []program.Step{get(3, 64*mem.KiB, a), on(program.Close, a)}},
 		sleep(10*ms), get(3, 2*mem.MiB, b), sleep(ms))})
-	cfg.Check = false
+	cfg.CheckEvery = 0
 	seen, s := play(t, cfg)
 	if seen.kinds[sim.Free] != rounds+1 {
 		t.Fatalf("%d buffers freed", seen.kinds[sim.Free])

@@ -44,6 +44,7 @@ type Simulation struct {
 	broken    error            // the first invariant that an event broke
 	placed    uint64           // address of the last block that an input's operation allocated
 	halted    bool             // an observer has seen enough
+	touched   uint64           // what touch has read, so that it is not optimized away
 
 	// Without processes and transfers kernel is nil, and without page frames memory
 	// is.
@@ -97,7 +98,7 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		}
 		made, err := heap.New(heap.Config{
 			Name: h.Name, Arena: h.Arena, Granule: h.Granule, Guard: h.Guard, Allocator: h.Allocator,
-			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.Check,
+			Placement: h.Placement, Aware: h.Aware, Windows: cfg.windows(i), Owners: len(cfg.Clients), Check: cfg.CheckEvery > 0,
 		})
 		if err != nil {
 			return nil, err
@@ -187,7 +188,10 @@ func (s *Simulation) Run(ctx context.Context) error {
 	if s.halted {
 		return nil
 	}
-	return s.findLeaks()
+	if s.cfg.CheckEvery > 0 {
+		s.verify()
+	}
+	return errors.Join(s.broken, s.findLeaks())
 }
 
 // checkContext is the number of steps after which the context is looked at.
@@ -248,7 +252,26 @@ func (s *Simulation) step() (done bool, err error) {
 		}
 	}
 	in.last.Op, in.last.Cause, in.last.Addr = ops[len(ops)-1], cause, s.placed
-	return false, in.pull(&in.last)
+	if err := in.pull(&in.last); err != nil {
+		return false, err
+	}
+	s.touch(in)
+	return false, nil
+}
+
+// touch reads the buffers that the operations ahead free: what is not in the cache comes
+// for all of them at once, and not for each when its turn comes.
+func (s *Simulation) touch(in *input) {
+	sum := s.touched
+	for i := range in.ahead {
+		op := &in.ahead[i]
+		if op.Kind == workloads.Free && op.Buffer < uint64(len(in.names.dense)) {
+			if slot := in.names.dense[op.Buffer] - firstSlot; slot < uint32(len(s.buffers)) {
+				sum ^= s.buffers[slot].number
+			}
+		}
+	}
+	s.touched = sum
 }
 
 // interrupted reports whether an operation of that time has to wait, because the one
@@ -520,16 +543,27 @@ func (s *Simulation) emit() {
 	for i := 0; i < len(s.observers); i++ {
 		s.observers[i].Event(&s.event)
 	}
-	if s.cfg.Check && s.broken == nil {
-		if err := s.check(); err != nil {
-			s.broken = fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
-		}
+	if s.cfg.CheckEvery > 0 && s.event.Number%s.cfg.CheckEvery == 0 {
+		s.verify()
+	}
+}
+
+// verify notes the first invariant that is broken.
+func (s *Simulation) verify() {
+	if s.broken != nil {
+		return
+	}
+	if err := s.check(); err != nil {
+		s.broken = fmt.Errorf("event %d at %v: %w: %w", s.event.Number, s.now, ErrInvariant, err)
 	}
 }
 
 func (s *Simulation) check() error {
-	if s.event.Heap >= 0 && s.event.Kind <= Free && s.heaps[s.event.Heap] != nil {
-		if err := s.heaps[s.event.Heap].Check(); err != nil {
+	for i, h := range s.heaps {
+		if changed := s.cfg.CheckEvery > 1 || s.event.Heap == i && s.event.Kind <= Free; !changed || h == nil {
+			continue
+		}
+		if err := h.Check(); err != nil {
 			return err
 		}
 	}

@@ -58,10 +58,10 @@ func system(t rapid.TB, source workloads.Source) sim.Config {
 		t.Fatal(err)
 	}
 	return sim.Config{
-		Check:   true,
-		Heaps:   []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit", Aware: true}},
-		Clients: []sim.Client{{Name: "client", Plan: plan}},
-		Inputs:  []sim.Input{{Name: "script", Source: source, Clients: []int{0}}},
+		CheckEvery: 1,
+		Heaps:      []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit", Aware: true}},
+		Clients:    []sim.Client{{Name: "client", Plan: plan}},
+		Inputs:     []sim.Input{{Name: "script", Source: source, Clients: []int{0}}},
 	}
 }
 
@@ -310,7 +310,7 @@ func TestManyTimedBuffers(t *testing.T) {
 		due[time.Duration(i)+lifetime]++
 	}
 	cfg := system(t, &script{ops: ops})
-	cfg.Check = false
+	cfg.CheckEvery = 0
 	cfg.Heaps[0].Arena = mem.NewRangeSet(mem.Range{Lo: 0, Hi: 1 << 20})
 	counter := frees{due}
 	s, err := sim.New(cfg, counter)

@@ -33,7 +33,7 @@ func machineWith(t testing.TB, processes ...sim.Process) sim.Config {
 		t.Fatal(err)
 	}
 	cfg := sim.Config{
-		Check: true,
+		CheckEvery: 1,
 		Machine: &sim.Machine{
 			Kernel: version.Modelled, Page: 4096, Zones: zones, PerCPULists: true, Swap: uint64(8 * mem.MiB),
 			CMA:          []sim.CMAArea{{Name: "reserved", Range: mem.Range{Lo: uint64(32 * mem.MiB), Hi: uint64(48 * mem.MiB)}}},
@@ -463,7 +463,7 @@ func TestNoTime(t *testing.T) {
 	cfg := machineWith(t, sim.Process{Name: "p", Program: do(program.Step{Verb: program.Repeat, Of: none, As: none, Body: []program.Step{
 		may(on(program.Close, a)),
 	}})})
-	cfg.Check = false
+	cfg.CheckEvery = 0
 	s, err := sim.New(cfg)
 	if err != nil {
 		t.Fatal(err)
@@ -597,9 +597,9 @@ func TestTruncated(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := sim.Config{
-		Check:   true,
-		Heaps:   []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit"}},
-		Devices: []devices.Device{short},
+		CheckEvery: 1,
+		Heaps:      []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit"}},
+		Devices:    []devices.Device{short},
 		Clients: []sim.Client{
 			{Name: "low", Plan: anywhere},
 			{Name: "high", Devices: []int{0}, Plan: anywhere, Transfers: []sim.Transfer{{Device: 0, Access: program.WriteOnly, Time: ms}}},
@@ -641,9 +641,9 @@ func TestClientTransfers(t *testing.T) {
 		t.Fatal(err)
 	}
 	cfg := sim.Config{
-		Check:   true,
-		Heaps:   []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit"}},
-		Devices: []devices.Device{{Name: "camera"}, {Name: "display"}},
+		CheckEvery: 1,
+		Heaps:      []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 0, Hi: 100}), Granule: 1, Allocator: "first-fit"}},
+		Devices:    []devices.Device{{Name: "camera"}, {Name: "display"}},
 		Clients: []sim.Client{{Name: "pictures", Devices: []int{0, 1}, Plan: both, Transfers: []sim.Transfer{
 			{Device: 0, Access: program.WriteOnly, Time: 20 * ms}, {Device: 1, Access: program.ReadOnly, Time: 10 * ms},
 		}}},

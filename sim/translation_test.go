@@ -375,10 +375,10 @@ func TestClientsMap(t *testing.T) {
 	}
 	arena := mem.Range{Lo: 1 << 30, Hi: 1<<30 + 64<<20}
 	cfg := sim.Config{
-		Check:   true,
-		Heaps:   []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(arena), Granule: 4096, Allocator: "first-fit"}},
-		Devices: []devices.Device{{Name: "camera"}},
-		Clients: []sim.Client{{Name: "pictures", Devices: []int{0}, Plan: plan}},
+		CheckEvery: 1,
+		Heaps:      []sim.Heap{{Name: "main", Arena: mem.NewRangeSet(arena), Granule: 4096, Allocator: "first-fit"}},
+		Devices:    []devices.Device{{Name: "camera"}},
+		Clients:    []sim.Client{{Name: "pictures", Devices: []int{0}, Plan: plan}},
 		Inputs: []sim.Input{{Name: "script", Clients: []int{0}, Source: &script{ops: []workloads.Op{
 			timed(0, 5*ms, uint64(mem.MiB)),
 			{At: ms, Kind: workloads.Alloc, Size: uint64(2 * mem.MiB), Buffer: 7},

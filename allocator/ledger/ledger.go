@@ -40,7 +40,7 @@ type Ledger struct {
 	order  []Entry  // live blocks by address, and some that were freed since: see ordered
 	recent []Handle // of all other live blocks, and of some that were freed
 
-	fresh, sorted, merged []Entry // reused by Live
+	fresh, sorted []Entry // reused by Live
 }
 
 // Handle names a live block. Handles are small numbers, below the largest

@@ -43,12 +43,16 @@ func (l *Ledger) gather() {
 }
 
 // merge adds the sorted fresh blocks to the order and leaves out what was freed. Of
-// the same address, fresh ones go first. What was freed is as good as random, so that
-// a branch on it would be guessed wrong: all is written, and kept if it is live.
+// the same address, fresh ones go first. The order moves up by as many places as
+// there are fresh blocks and is written from the start again, which never gets ahead
+// of what is read. What was freed is as good as random, so that a branch on it would be
+// guessed wrong: all is written, and kept if it is live.
 func (l *Ledger) merge() {
-	from, fresh, states := l.order, l.fresh, l.states
-	to := slices.Grow(l.merged[:0], l.total.Blocks+1)
-	to = to[:cap(to)]
+	fresh, states := l.fresh, l.states
+	to := slices.Grow(l.order, len(fresh))
+	to = to[:len(l.order)+len(fresh)]
+	from := to[len(fresh):]
+	copy(from, l.order)
 	var n, i uint
 	for f := range fresh {
 		lo := fresh[f].Lo
@@ -64,7 +68,7 @@ func (l *Ledger) merge() {
 		to[n] = from[i]
 		n += uint(states[from[i].Handle] & ordered)
 	}
-	l.order, l.merged = to[:n], from
+	l.order = to[:n]
 }
 
 // digit is the number of address bits by which a pass of sortByAddress sorts.

@@ -16,8 +16,9 @@ import (
 
 // Options say how simulations are run.
 type Options struct {
-	Jobs  int  // simulations at a time; at least 1
-	Check bool // every invariant after every event
+	Jobs int // simulations at a time; at least 1
+	// CheckEvery verifies every invariant after so many events; 0: never.
+	CheckEvery uint64
 	// Observe, if not nil, returns observers for a simulation that is about to
 	// run. It is called from several goroutines.
 	Observe func(sim.Config) []sim.Observer
@@ -51,7 +52,7 @@ func simulate(ctx context.Context, v *scenario.Variant, seed uint64, o Options, 
 	if err != nil {
 		return metrics.Run{}, fmt.Errorf("variant %s: %w", v.Name, err)
 	}
-	cfg.Check = o.Check
+	cfg.CheckEvery = o.CheckEvery
 	s, err := sim.New(cfg)
 	if err != nil {
 		return metrics.Run{}, fmt.Errorf("variant %s: %w", v.Name, err)

@@ -29,7 +29,7 @@ func TestAdversaryScenarios(t *testing.T) {
 		}
 		for i := range sc.Variants {
 			v := &sc.Variants[i]
-			run, err := runner.Simulate(t.Context(), v, 1, runner.Options{Check: true})
+			run, err := runner.Simulate(t.Context(), v, 1, runner.Options{CheckEvery: 1})
 			if err != nil {
 				t.Fatal(err)
 			}

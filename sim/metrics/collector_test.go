@@ -41,7 +41,7 @@ func system(t testing.TB, ops ...workloads.Op) sim.Config {
 	}
 	source := list(ops)
 	return sim.Config{
-		Check: true,
+		CheckEvery: 1,
 		Heaps: []sim.Heap{{
 			Name: "main", Arena: mem.NewRangeSet(mem.Range{Lo: 1000, Hi: 1100}), Granule: 2,
 			Allocator: "first-fit", Aware: true, UnusableSize: 20,
@@ -143,7 +143,7 @@ func TestSeriesAreBoundedAndKeepPeaks(t *testing.T) {
 		ops = append(ops, op(10*i, 0, size, 5))
 	}
 	cfg := system(t, ops...)
-	cfg.Check = false
+	cfg.CheckEvery = 0
 	run := collect(t, cfg)
 	if n := len(run.Samples); n < 256 || n > 1025 {
 		t.Errorf("%d samples", n)

@@ -21,7 +21,9 @@ func simulate(t testing.TB, v *scenario.Variant, seed uint64, check bool) metric
 	if err != nil {
 		t.Fatal(err)
 	}
-	cfg.Check = check
+	if check {
+		cfg.CheckEvery = 1
+	}
 	s, err := sim.New(cfg)
 	if err != nil {
 		t.Fatal(err)

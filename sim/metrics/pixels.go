@@ -50,19 +50,7 @@ func (p *pixels) add(live []ledger.Entry) {
 func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
 	bytes := p.bytes
 	clear(bytes)
-	var used, most uint64
-	largest := 0
-	for ended < len(live) && live[ended].Hi <= row.Hi {
-		e := &live[ended]
-		held := &bytes[e.Owner]
-		n := e.Hi - max(e.Lo, row.Lo)
-		used += n
-		*held += n
-		if *held > most {
-			largest, most = ended, *held
-		}
-		ended++
-	}
+	ended, largest, used, most := pile(live, row, bytes)
 	if ended < len(live) && live[ended].Lo < row.Hi { // its rest is in the next row
 		e := &live[ended]
 		n := row.Hi - max(e.Lo, row.Lo)
@@ -78,6 +66,27 @@ func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
 		Client: int16(live[largest].Owner), Tone: uint8(live[largest].Handle & 1),
 		Fill: uint8(max(1, float64(used)/float64(row.Size())*255)),
 	}, ended
+}
+
+// pile adds what the blocks that end in a row hold of it to the bytes of their owners.
+// It returns how many there are, the last one of the owner who holds most, and how much
+// all and that one hold.
+//
+//go:noinline
+func pile(live []ledger.Entry, row mem.Range, bytes []uint64) (ended, largest int, used, most uint64) {
+	for ended < len(live) && live[ended].Hi <= row.Hi {
+		e := &live[ended]
+		n := e.Hi - max(e.Lo, row.Lo)
+		used += n
+		held := bytes[e.Owner] + n
+		bytes[e.Owner] = held
+		if held > most {
+			largest = ended
+		}
+		most = max(most, held)
+		ended++
+	}
+	return ended, largest, used, most
 }
 
 // dropLast drops the last column.

@@ -58,13 +58,14 @@ func Load(path string) (*Scenario, error) {
 }
 
 // Find loads the file of that path if there is one, else the embedded scenario
-// of that name. The error of neither wraps fs.ErrNotExist.
+// of that name. The error of neither wraps fs.ErrNotExist. A folder of that name, such
+// as one with the results of the scenario, is no file.
 func Find(pathOrName string) (*Scenario, error) {
-	_, err := os.Stat(pathOrName)
-	if err == nil || !errors.Is(err, fs.ErrNotExist) {
-		return Load(pathOrName)
+	info, err := os.Stat(pathOrName)
+	if errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() && slices.Contains(Names(), pathOrName) {
+		return Open(pathOrName)
 	}
-	return Open(pathOrName)
+	return Load(pathOrName)
 }
 
 // Parse reads a scenario from data. file is its path: errors begin with it, and

@@ -57,7 +57,9 @@ func produce(t *testing.T, v *scenario.Variant, checked int) *tally {
 	if err != nil {
 		t.Fatal(err)
 	}
-	config.Check = checked > 0
+	if checked > 0 {
+		config.CheckEvery = 1
+	}
 	ctx, stop := context.WithCancel(context.Background())
 	defer stop()
 	c := &tally{config: config, failures: map[string]int{}, causes: map[allocator.Cause]int{}, most: checked, stop: stop}

@@ -448,6 +448,12 @@ func TestFind(t *testing.T) {
 	if s, err := scenario.Find("cedar-256mib"); err != nil || s.Name != "small" {
 		t.Errorf("file: %v", err)
 	}
+	if err := os.Mkdir("robson", 0o777); err != nil {
+		t.Fatal(err)
+	}
+	if s, err := scenario.Find("robson"); err != nil || s.Name != "robson" {
+		t.Errorf("beside a folder of the same name: %v", err)
+	}
 	_, err := scenario.Find("cedar-256mb")
 	if !errors.Is(err, fs.ErrNotExist) || !strings.Contains(err.Error(), `did you mean "cedar-256mib"?`) {
 		t.Errorf("neither: %v", err)

@@ -30,7 +30,7 @@ type runOptions struct {
 	out      string
 	asJSON   bool
 	parquet  bool
-	check    bool
+	check    uint64
 	report   bool
 	seed     uint64
 	hasSeed  bool
@@ -108,7 +108,7 @@ skipped. --dry-run says what would be done.`,
 	flags.StringVarP(&o.out, "out", "o", "", "directory for the results (default dmasim-out/NAME)")
 	flags.BoolVar(&o.asJSON, "json", false, "print the summary as JSON")
 	flags.BoolVar(&o.parquet, "parquet", false, "also write the tables as Parquet")
-	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event (slow)")
+	checkFlag(flags, &o.check)
 	flags.Uint64Var(&o.seed, "seed", 0, "seed in place of the scenario's")
 	o.formats.addTo(flags)
 	flags.BoolVar(&o.report, "report", false, "also make the HTML file that dmasim report makes")
@@ -203,7 +203,7 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	}
 	bars := newProgress(stderr, len(sc.Variants))
 	defer bars.finish()
-	options := experiment.Options{Jobs: runtime.GOMAXPROCS(0), Check: o.check, Observe: bars.watch}
+	options := experiment.Options{Jobs: runtime.GOMAXPROCS(0), CheckEvery: o.check, Observe: bars.watch}
 	run := experiment.Variants
 	if o.timeline != "" {
 		run = o.withTimelines

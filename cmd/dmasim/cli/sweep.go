@@ -26,7 +26,7 @@ type sweepOptions struct {
 	out     string
 	asJSON  bool
 	jobs    int
-	check   bool
+	check   uint64
 	retry   bool
 	metric  string
 	heatmap []string
@@ -87,7 +87,7 @@ func (o *sweepOptions) addOut(flags *pflag.FlagSet) {
 func (o *sweepOptions) addRunFlags(flags *pflag.FlagSet) {
 	o.addOut(flags)
 	flags.IntVarP(&o.jobs, "jobs", "j", runtime.GOMAXPROCS(0), "simulations at a time")
-	flags.BoolVar(&o.check, "check", false, "verify every invariant after every event")
+	checkFlag(flags, &o.check)
 	flags.BoolVar(&o.retry, "retry", false, "run cells that failed again")
 }
 
@@ -142,7 +142,7 @@ func (o *sweepOptions) simulate(cmd *cobra.Command, e *sweep.Experiment, s sweep
 	}
 	var bars *progress
 	err := e.Run(cmd.Context(), o.cells(), s, sweep.Options{
-		Options: experiment.Options{Jobs: o.jobs, Check: o.check},
+		Options: experiment.Options{Jobs: o.jobs, CheckEvery: o.check},
 		Retry:   o.retry,
 		Start:   func(cells int) { bars = newProgress(cmd.ErrOrStderr(), cells) },
 		Done:    func() { bars.bar.IncrBy(progressSteps) },
