@@ -301,12 +301,12 @@ func (c *Churn) Offered() (buffers, bytes float64) {
 			through = math.NaN()
 		}
 	}
-	if config.Ramp != nil {
-		buffers, bytes = c.offered(&c.populations[0])
-		rate = config.Ramp.To / bytes
-		if !finite(bytes) { // what lives is reached by fewer and fewer arrivals
-			return math.NaN(), through * config.Ramp.To
+	if r := config.Ramp; r != nil {
+		_, one := c.offered(&c.populations[0])
+		if !finite(one) { // what lives is reached by fewer and fewer arrivals
+			return math.NaN(), through * r.To
 		}
+		rate = r.To / one
 	}
 	if !config.Repeat || len(config.Phases) == 0 {
 		buffers, bytes = c.offered(&c.populations[0])
