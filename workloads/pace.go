@@ -255,8 +255,8 @@ type rampStep struct {
 func rampSteps(ramp Ramp, held func(ns float64) float64) ([]rampStep, error) {
 	const (
 		even   = 64   // points until the target is reached
-		growth = 1.08 // of the steps behind it
-		most   = 400  // points
+		growth = 1.15 // of the steps behind it
+		most   = 250  // points
 		enough = 0.9999
 	)
 	all := held(math.Inf(1))
