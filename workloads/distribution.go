@@ -16,6 +16,7 @@ type Distribution struct {
 	Kind       string             // a name from DistributionKinds
 	Parameters map[string]float64 // every parameter of the kind, and no other
 	Choices    []Choice           // for the kind "choice" only
+	Bins       []Bin              // for the kind "empirical" only
 	// AtLeast and AtMost clamp: a value outside becomes the nearer end, so the
 	// ends gather what lies beyond them. AtMost 0 means no upper end.
 	AtLeast, AtMost float64
@@ -28,7 +29,7 @@ type Choice struct{ Value, Weight float64 }
 // ParameterError says what is wrong with a [Distribution].
 type ParameterError struct {
 	Kind      string // of the distribution
-	Parameter string // its name; "kind", "choices", "at_least" or "at_most" for the other fields
+	Parameter string // its name; "kind", "choices", "bins", "at_least" or "at_most" for the other fields
 
 	format string
 	args   []any // for format; a quantity has the unit of what is distributed
@@ -60,24 +61,44 @@ func (d Distribution) Validate() error {
 	return err
 }
 
-// Mean returns the expected value in closed form, with the clamps applied. It is
-// +Inf where the distribution has no finite mean (a Pareto distribution of shape
-// 1 or less without AtMost) and NaN where the distribution is not valid.
+// Mean returns the expected value with the clamps applied: in closed form, but for a
+// noncentral t distribution, and for clamped F, inverse gamma and Student's t
+// distributions whose mean without clamps is infinite, which are integrated (to eight
+// digits or so). It is +Inf where the distribution has no finite mean (a Pareto
+// distribution of shape 1 or less without AtMost) and NaN where nobody knows it (an
+// alpha-stable one) or the distribution is not valid.
 //
 // The rounding of samples to whole bytes or nanoseconds is not part of it.
 func (d Distribution) Mean() float64 {
-	law, err := d.law(nil)
+	s, err := d.sampler(nil)
 	if err != nil {
 		return math.NaN()
 	}
-	mean, atMost := law.Mean(), math.Inf(1)
-	if d.AtMost > 0 {
-		mean, atMost = law.limited(d.AtMost), d.AtMost
+	return s.mean()
+}
+
+func (s *Sampler) mean() float64 {
+	if !math.IsInf(s.atMost, 1) {
+		return s.limited(s.atMost)
 	}
-	if d.AtLeast > 0 {
-		mean += d.AtLeast - law.limited(d.AtLeast)
+	mean := s.law.Mean()
+	if s.atLeast > 0 {
+		mean += s.atLeast - s.law.limited(s.atLeast)
 	}
-	return min(max(mean, d.AtLeast), atMost) // round-off may have left the range
+	return max(mean, s.atLeast) // round-off may have left the range
+}
+
+// limited returns E[min(X, d)] of the values drawn, for d at least 0.
+func (s *Sampler) limited(d float64) float64 {
+	d = min(d, s.atMost)
+	if d <= s.atLeast {
+		return d
+	}
+	mean := s.law.limited(d)
+	if s.atLeast > 0 {
+		mean += s.atLeast - s.law.limited(s.atLeast)
+	}
+	return min(max(mean, s.atLeast), d)
 }
 
 // Sampler returns a sampler of the distribution that draws from src.
@@ -85,6 +106,10 @@ func (d Distribution) Sampler(src rand.Source) (*Sampler, error) {
 	if src == nil {
 		return nil, fmt.Errorf("%s distribution: no source of random numbers", d.Kind)
 	}
+	return d.sampler(src)
+}
+
+func (d Distribution) sampler(src rand.Source) (*Sampler, error) {
 	law, err := d.law(src)
 	if err != nil {
 		return nil, err
@@ -93,7 +118,7 @@ func (d Distribution) Sampler(src rand.Source) (*Sampler, error) {
 	if atMost == 0 {
 		atMost = math.Inf(1)
 	}
-	return &Sampler{law: law, atLeast: d.AtLeast, atMost: atMost}, nil
+	return &Sampler{kind: d.Kind, law: law, atLeast: d.AtLeast, atMost: atMost}, nil
 }
 
 // law checks the description and returns what it describes.
@@ -123,6 +148,9 @@ func (d Distribution) law(src rand.Source) (law, error) {
 	if len(d.Choices) > 0 && !k.Choices {
 		return nil, d.problem("choices", "are not for this kind")
 	}
+	if len(d.Bins) > 0 && !k.Bins {
+		return nil, d.problem("bins", "are not for this kind")
+	}
 	if !finite(d.AtLeast) || d.AtLeast < 0 {
 		return nil, d.problem("at_least", "is %v, want a number at least 0", quantity(d.AtLeast))
 	}
@@ -143,6 +171,7 @@ func finite(x float64) bool { return !math.IsNaN(x) && !math.IsInf(x, 0) }
 
 // Sampler draws values of one [Distribution].
 type Sampler struct {
+	kind            string
 	law             law
 	atLeast, atMost float64
 }
@@ -151,6 +180,16 @@ type Sampler struct {
 // beyond float64.
 func (s *Sampler) Float64() float64 {
 	return min(max(s.law.Rand(), s.atLeast), s.atMost)
+}
+
+// quantile returns the least value that is reached with probability p, above 0 and
+// below 1, if the distribution can tell.
+func (s *Sampler) quantile(p float64) (float64, bool) {
+	law, is := s.law.(quantiler)
+	if !is {
+		return 0, false
+	}
+	return min(max(law.Quantile(p), s.atLeast), s.atMost), true
 }
 
 // The largest values drawn: a distribution with a heavy tail must not wrap
@@ -162,12 +201,16 @@ const (
 
 // Size returns the next value as a size: rounded up to whole bytes, at least 1
 // and at most [MaxSize].
-func (s *Sampler) Size() uint64 { return whole(math.Ceil(s.Float64()), MaxSize) }
+func (s *Sampler) Size() uint64 { return wholeSize(s.Float64()) }
+
+func wholeSize(x float64) uint64 { return whole(math.Ceil(x), MaxSize) }
 
 // Duration returns the next value as a duration: rounded to whole nanoseconds,
 // at least 1 ns and at most [MaxDuration].
-func (s *Sampler) Duration() time.Duration {
-	return time.Duration(whole(math.Round(s.Float64()), uint64(MaxDuration)))
+func (s *Sampler) Duration() time.Duration { return wholeDuration(s.Float64()) }
+
+func wholeDuration(x float64) time.Duration {
+	return time.Duration(whole(math.Round(x), uint64(MaxDuration)))
 }
 
 // whole converts x, or the nearer of 1 and most where x is outside. The

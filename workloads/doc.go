@@ -9,4 +9,21 @@
 // keyed by seed, purpose and the number of the buffer, never by the order of
 // calls, so that changing the allocator changes the work only where the source
 // reacts to outcomes.
+//
+// # Random work
+//
+// A [Churn] is a renewal process of arrivals in an open loop, with a [Distribution] for
+// every quantity: those of gonum's stat/distuv, each as its own kind, and histograms. All
+// are of values that are not negative; a family that reaches below 0 is taken under the
+// condition that it does not. The means, also of values cut off at a limit, are closed
+// forms as far as there are any.
+//
+// Size and lifetime may depend on one another by a Gaussian copula of a given rank
+// correlation. Phases, bursts and a ramp are functions of time whose product f is the
+// rate of an operational clock, Λ(t) = ∫₀ᵗ f(s) ds: an arrival that the renewal process
+// has at τ comes at Λ⁻¹(τ). Under a ramp the process is Poisson's of rate 1, so that f is
+// the rate λ of arrivals, and λ solves ∫₀ᵗ λ(s) E[S; L > t-s] ds = b(t) for the bytes b(t)
+// that are to live at t, where S and L are the size and lifetime of an arrival (the mean
+// of the M(t)/G/∞ queue: Eick, Massey and Whitt, "The physics of the M_t/G/∞ queue",
+// Operations Research 41(4), 1993).
 package workloads

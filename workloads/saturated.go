@@ -34,11 +34,15 @@ type Saturated struct {
 // this work there is no hope for the next.
 const mostGivenUp = 1000
 
-// NewSaturated returns the work that config describes, but for its arrivals. The error
-// wraps a [*ParameterError] where a distribution is not valid.
+// NewSaturated returns the work that config describes, but for its arrivals, so that it
+// can have neither phases nor bursts nor a ramp. The error wraps a [*ParameterError]
+// where a distribution is not valid.
 func NewSaturated(config ChurnConfig) (*Saturated, error) {
+	if len(config.Phases) > 0 || config.Bursts != nil || config.Ramp != nil {
+		return nil, fmt.Errorf("churn %q: phases, bursts and a ramp are of arrivals, which saturated work has not", config.Name)
+	}
 	s := &Saturated{churn: newChurn(config)}
-	if err := s.churn.buildClients(config, 1); err != nil {
+	if err := s.churn.buildPopulations(); err != nil {
 		return nil, fmt.Errorf("churn %q: %w", config.Name, err)
 	}
 	return s, nil

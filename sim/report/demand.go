@@ -9,8 +9,8 @@ import (
 	"dmasim/workloads/generator"
 )
 
-// Demand draws what a generator asks for over time, its pools one above the other,
-// and the most that it can ask for, unless that is far above.
+// Demand draws what a source of work asks for over time, its pools one above the other,
+// and the most that it can ask for, if that is known and not far above.
 func Demand(name string, d *generator.Demand) Figure {
 	const height = vg.Length(150)
 	var key legend
@@ -20,7 +20,7 @@ func Demand(name string, d *generator.Demand) Figure {
 		most += p.Most
 	}
 	limit := d.Peak
-	if most <= 2*d.Peak {
+	if most > 0 && most <= 2*d.Peak {
 		key = append(key, entry{"the most that its pools can hold", lineThumb(capacityLine)})
 		limit = most
 	}
@@ -76,7 +76,7 @@ func (v demand) Plot(c draw.Canvas, p *plot.Plot) {
 		}
 		c.FillPolygon(series[pool%len(series)], area)
 	}
-	if full := y(v.most); v.most <= v.limit {
+	if full := y(v.most); v.most > 0 && v.most <= v.limit {
 		c.StrokeLine2(capacityLine, c.Min.X, full, c.Max.X, full)
 	}
 }

@@ -88,6 +88,7 @@ func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uin
 	if w.Churn.Every != nil {
 		config.Interarrival = workloads.Distribution(*w.Churn.Every)
 	}
+	w.Churn.paced(&config)
 	for j, c := range w.Churn.Clients {
 		size := (*workloads.Distribution)(c.Size)
 		if bytes, is := sizes[pictured{workload, j}]; is {
@@ -101,7 +102,7 @@ func (w *Workload) churnConfig(seed uint64, workload int, sizes map[pictured]uin
 }
 
 // Files are the files that the variant's runs depend on beside the scenario's own:
-// traces, and what is known of a machine.
+// traces, histograms, and what is known of a machine.
 func (v *Variant) Files() []string {
 	var files []string
 	for i := range v.Spec.Workloads {
@@ -109,6 +110,7 @@ func (v *Variant) Files() []string {
 			files = append(files, t.File)
 		}
 	}
+	files = append(files, histogramFiles(v.root, filepath.Dir(v.file))...)
 	if m := v.Spec.Machine; m != nil && m.Proc != "" {
 		for _, name := range machine.Files {
 			files = append(files, filepath.Join(m.Proc, name))

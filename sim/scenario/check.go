@@ -66,6 +66,7 @@ func (s *Spec) complete(dir string) {
 		for j := range w.Churn.Clients {
 			w.Churn.Clients[j].inherit(w)
 		}
+		w.Churn.complete(s.heapSize(w.Heap))
 		w.Devices, w.Placement, w.Churn.Size, w.Churn.Lifetime = nil, Placement(allocator.Natural), nil, nil
 	}
 }
@@ -271,7 +272,7 @@ func (c *checker) workloads(cfg *sim.Config) {
 					c.picture(pictured{i, j}, client, cfg.Clients[len(cfg.Clients)-1].Plan, own)
 				}
 			}
-			c.churn(cfg, i, strictyaml.At(place, "churn"))
+			c.churn(cfg, i, &cfg.Heaps[heap], strictyaml.At(place, "churn"))
 		}
 		if w.OnFailure != nil {
 			c.others[i] = c.onFailure(cfg, w, &input, place, take)
@@ -311,15 +312,13 @@ func (c *checker) heapNamed(cfg *sim.Config, name string, place *yaml.Node) int 
 	return heap
 }
 
-func (c *checker) churn(cfg *sim.Config, i int, place *yaml.Node) {
+func (c *checker) churn(cfg *sim.Config, i int, heap *sim.Heap, place *yaml.Node) {
 	w := &c.spec.Workloads[i]
 	if cfg.Duration == 0 && w.Churn.Count == 0 {
 		c.Fail(place, "has no end: give the scenario a duration or the churn a count")
 	}
 	mistakes, bad := c.Mistakes(), false
-	if (w.Churn.Every == nil) == !w.Churn.Saturated {
-		c.Fail(place, "want either every or saturated: true")
-	}
+	c.pace(w.Churn, heap, place)
 	for j, client := range w.Churn.Clients {
 		own := strictyaml.At(place, "clients", j)
 		if client.Weight < 0 {

@@ -2,9 +2,14 @@ package scenario
 
 import (
 	"errors"
+	"fmt"
+	"io"
 	"math"
+	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"go.yaml.in/yaml/v4"
@@ -17,7 +22,9 @@ import (
 // Sizes is how the sizes of buffers are distributed. It is written as one key,
 // the kind, over its parameters: {log_uniform: {min: 4KiB, max: 1MiB}},
 // {fixed: 3MiB}, {choice: [{value: 4KiB, weight: 3}, {value: 64KiB, weight: 1}]}.
-// Every kind with named parameters takes the clamps at_least and at_most too.
+// Every kind with named parameters takes the clamps at_least and at_most too. An
+// empirical one has its histogram in a file beside the scenario, or in the scenario as
+// the text of such a file: {empirical: {file: sizes.csv}}.
 type Sizes workloads.Distribution
 
 // Times is how times are distributed, written like [Sizes].
@@ -25,8 +32,9 @@ type Times workloads.Distribution
 
 // unit is how the values of a distribution are written.
 type unit struct {
-	parse func(text string) (float64, error)
-	text  func(float64) string
+	parse     func(text string) (float64, error)
+	text      func(float64) string
+	plainUnit string // unit of plain numbers in a histogram
 }
 
 var sizeUnit = unit{
@@ -37,7 +45,8 @@ var sizeUnit = unit{
 		}
 		return float64(n), err
 	},
-	text: func(v float64) string { return mem.Size(v).String() },
+	text:      func(v float64) string { return mem.Size(v).String() },
+	plainUnit: "B",
 }
 
 var timeUnit = unit{
@@ -48,7 +57,8 @@ var timeUnit = unit{
 		}
 		return float64(t), err
 	},
-	text: func(v float64) string { return time.Duration(v).String() },
+	text:      func(v float64) string { return time.Duration(v).String() },
+	plainUnit: "ns",
 }
 
 var numberUnit = unit{
@@ -120,6 +130,8 @@ func (d distributionDecoder) decode(n *yaml.Node, to *workloads.Distribution) {
 	switch k := kinds[i]; {
 	case k.Choices:
 		d.choices(parameters, to)
+	case k.Bins:
+		d.histogram(parameters, to)
 	case isPlainValue(k):
 		to.Parameters = map[string]float64{value: d.positive(parameters, value)}
 	default:
@@ -174,6 +186,110 @@ func (d distributionDecoder) parameters(n *yaml.Node, to *workloads.Distribution
 			d.UnknownKey(key, known)
 		}
 	}
+}
+
+// Keys of a histogram.
+const (
+	histogramFile  = "file"
+	histogramTable = "table"
+)
+
+// histogram decodes bins from a file or from the text of one.
+func (d distributionDecoder) histogram(n *yaml.Node, to *workloads.Distribution) {
+	if !d.Mapping(n) {
+		return
+	}
+	known := []string{histogramFile, histogramTable, atLeast, atMost}
+	sources := 0
+	for i := 0; i+1 < len(n.Content); i += 2 {
+		switch key, v := n.Content[i], n.Content[i+1]; key.Value {
+		case histogramFile:
+			sources++
+			if d.Scalar(v, "the path of a file") {
+				d.histogramFile(v, to)
+			}
+		case histogramTable:
+			sources++
+			if d.Scalar(v, "the text of a histogram") {
+				d.bins(v, to, strings.NewReader(v.Value), "line ")
+			}
+		case atLeast:
+			to.AtLeast = d.value(v, d.unit)
+		case atMost:
+			to.AtMost = d.positive(v, atMost)
+		default:
+			d.UnknownKey(key, known)
+			return
+		}
+	}
+	if sources != 1 {
+		d.Fail(n, "want either file or table")
+	}
+}
+
+// from returns a path that is written in a file of the folder.
+func from(folder, path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(folder, path)
+}
+
+// histograms calls visit for the source of each histogram in a tree.
+func histograms(n *yaml.Node, visit func(*yaml.Node)) {
+	for i, child := range n.Content {
+		if n.Kind == yaml.MappingNode && i%2 == 1 && n.Content[i-1].Value == "empirical" {
+			visit(child)
+		}
+		histograms(child, visit)
+	}
+}
+
+// histogramFiles returns the files of the histograms in a tree.
+func histogramFiles(n *yaml.Node, folder string) []string {
+	var files []string
+	histograms(n, func(source *yaml.Node) {
+		if file := strictyaml.Child(source, histogramFile); file != nil && file.Kind == yaml.ScalarNode {
+			files = append(files, from(folder, file.Value))
+		}
+	})
+	return files
+}
+
+func (d distributionDecoder) histogramFile(n *yaml.Node, to *workloads.Distribution) {
+	path := from(filepath.Dir(d.File), n.Value)
+	info, err := os.Stat(path)
+	if err == nil && !info.Mode().IsRegular() {
+		err = fmt.Errorf("%s: not a file", path)
+	}
+	if err != nil { // never read from a device or a pipe
+		d.Fail(n, strictyaml.Clip(err.Error()))
+		return
+	}
+	f, err := os.Open(path)
+	if err != nil {
+		d.Fail(n, strictyaml.Clip(err.Error()))
+		return
+	}
+	defer f.Close()
+	d.bins(n, to, f, path+":")
+}
+
+// bins reads bins that are written at n; place leads to a line of theirs.
+func (d distributionDecoder) bins(n *yaml.Node, to *workloads.Distribution, r io.Reader, place string) {
+	bins, err := workloads.ReadHistogram(r, d.plainOr)
+	if err != nil {
+		d.Fail(n, strictyaml.Clip(place+err.Error()))
+	}
+	to.Bins = bins
+}
+
+// plainOr parses a value of a histogram, where the unit of a plain number is known.
+func (d distributionDecoder) plainOr(text string) (float64, error) {
+	if text != "" && strings.Trim(text, "0123456789.") == "" {
+		text += d.unit.plainUnit
+	}
+	return d.unit.parse(text)
 }
 
 func (d distributionDecoder) choices(n *yaml.Node, to *workloads.Distribution) {
@@ -241,6 +357,14 @@ func distributionNode(dist workloads.Distribution, u unit) *yaml.Node {
 			written.Content = append(written.Content, flowNode(yaml.MappingNode,
 				scalarNode(value), scalarNode(u.text(c.Value)), scalarNode("weight"), scalarNode(numberUnit.text(c.Weight))))
 		}
+	case kind.Bins:
+		var table strings.Builder
+		workloads.WriteHistogram(&table, dist.Bins, u.text) // a Builder takes all
+		written = &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{
+			scalarNode(histogramTable), {Kind: yaml.ScalarNode, Style: yaml.LiteralStyle, Value: table.String()},
+		}}
+		addClamps(written, &dist, u)
+		return &yaml.Node{Kind: yaml.MappingNode, Content: []*yaml.Node{scalarNode(dist.Kind), written}}
 	case isPlainValue(kind):
 		written = scalarNode(u.text(dist.Parameters[value]))
 	default:
@@ -251,14 +375,18 @@ func distributionNode(dist workloads.Distribution, u unit) *yaml.Node {
 			}
 			written.Content = append(written.Content, scalarNode(p.Name), scalarNode(text(dist.Parameters[p.Name])))
 		}
-		if dist.AtLeast > 0 {
-			written.Content = append(written.Content, scalarNode(atLeast), scalarNode(u.text(dist.AtLeast)))
-		}
-		if dist.AtMost > 0 {
-			written.Content = append(written.Content, scalarNode(atMost), scalarNode(u.text(dist.AtMost)))
-		}
+		addClamps(written, &dist, u)
 	}
 	return flowNode(yaml.MappingNode, scalarNode(dist.Kind), written)
+}
+
+func addClamps(written *yaml.Node, dist *workloads.Distribution, u unit) {
+	if dist.AtLeast > 0 {
+		written.Content = append(written.Content, scalarNode(atLeast), scalarNode(u.text(dist.AtLeast)))
+	}
+	if dist.AtMost > 0 {
+		written.Content = append(written.Content, scalarNode(atMost), scalarNode(u.text(dist.AtMost)))
+	}
 }
 
 func flowNode(kind yaml.Kind, content ...*yaml.Node) *yaml.Node {

@@ -19,5 +19,6 @@
 //
 // A churn and a trace take their buffers from one heap, a generator's pool from one;
 // a process may use any. A machine has one node and one CPU. Recorded work and copies of files of /proc are read into
-// memory when the scenario is loaded, and are not part of what Resolved writes.
+// memory when the scenario is loaded, and are not part of what Resolved writes;
+// histograms are.
 package scenario

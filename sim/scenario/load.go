@@ -104,6 +104,14 @@ func Parse(file string, data []byte) (*Scenario, error) {
 		}
 		s.Variants = append(s.Variants, v)
 	}
+	hasHistograms := false
+	histograms(root, func(*yaml.Node) { hasHistograms = true })
+	if hasHistograms {
+		// Results have them inside, so they may be too much where the scenario is not.
+		if _, err := s.Resolved("."); err != nil {
+			return nil, &Error{File: file, Line: 1, Column: 1, Msg: strictyaml.Clip("with its histograms the scenario is too large: " + err.Error())}
+		}
+	}
 	return s, nil
 }
 

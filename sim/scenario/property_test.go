@@ -76,9 +76,12 @@ func randomScenario(t *rapid.T) string {
 		b.WriteString(optional(t, "    devices: %s\n", oneOf(t, "[]", "[dma]")) + optional(t, "    placement: %s\n", oneOf(t, "natural", "low", "high")))
 		b.WriteString(optional(t, "    on_failure: %s\n", oneOf(t, "{}", "{fallback: [low]}", "{retries: 3}",
 			"{retries: unlimited, deadline: 1s, backoff: {initial: 1.5ms, factor: 1.25, most: 20ms, jitter: 0.3}}")))
-		fmt.Fprintf(&b, "    churn:\n      every: %s\n", randomTimes(t))
+		fmt.Fprintf(&b, "    churn:\n      %s\n", oneOf(t, "every: "+randomTimes(t), "ramp: {to: 3.5MiB, over: 1s}", "ramp: {share: 0.3, over: 1s}"))
 		fmt.Fprintf(&b, "      size: %s\n      lifetime: %s\n", randomSizes(t), randomTimes(t))
-		b.WriteString(optional(t, "      count: 5\n"))
+		b.WriteString(optional(t, "      count: 5\n") + optional(t, "      correlation: %v\n", rapid.Float64Range(-1, 1).Draw(t, "correlation")))
+		b.WriteString(optional(t, "      bursts: {on: %s, off: %s}\n", randomTimes(t), randomTimes(t)))
+		b.WriteString(optional(t, "      phases:\n        - {for: 2s%s%s}\n        - {for: 1m, rate: 2%s}\n      repeat: %v\n",
+			optional(t, ", rate_to: 0"), optional(t, ", size: %s", randomSizes(t)), optional(t, ", lifetime: %s", randomTimes(t)), rapid.Bool().Draw(t, "repeat")))
 		for j := range rapid.IntRange(0, 2).Draw(t, "clients") {
 			if j == 0 {
 				b.WriteString("      clients:\n")
@@ -110,11 +113,14 @@ func randomScenario(t *rapid.T) string {
 
 func randomSizes(t *rapid.T) string {
 	return oneOf(t, "{fixed: 3060KiB}", "{uniform: {min: 1, max: 4KiB}}", "{log_uniform: {min: 4KiB, max: 1.5MiB, at_most: 1MiB}}",
-		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at_least: 1KiB}}")
+		"{choice: [{value: 4KiB}, {value: 1MiB, weight: 0.25}]}", "{pareto: {min: 512, shape: 1.1, at_least: 1KiB}}",
+		`{empirical: {table: "lo,hi,count\n0,4KiB,1.5\n4KiB,4KiB,2\n1MiB,2MiB,0\n2MiB,3MiB,1\n", at_most: 2.5MiB}}`,
+		"{binomial: {min: 4KiB, step: 64KiB, trials: 12, p: 0.3}}", "{beta: {min: 1, max: 1MiB, alpha: 0.5, beta: 2}}")
 }
 
 func randomTimes(t *rapid.T) string {
-	return oneOf(t, "{fixed: 16.6ms}", "{exponential: {mean: 1h2m3.5s}}", "{weibull: {scale: 3s, shape: 0.7}}", "{gamma: {mean: 1us, shape: 2}}")
+	return oneOf(t, "{fixed: 16.6ms}", "{exponential: {mean: 1h2m3.5s}}", "{weibull: {scale: 3s, shape: 0.7}}", "{gamma: {mean: 1us, shape: 2}}",
+		`{empirical: {table: "value,count\n1000,1\n1.5ms,2\n"}}`, "{students_t: {location: 1ms, scale: 10us, degrees: 3}}")
 }
 
 func FuzzParse(f *testing.F) {

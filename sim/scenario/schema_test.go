@@ -173,6 +173,16 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 			choice.Properties.Set("weight", &jsonschema.Schema{Type: "number", Minimum: "0"})
 			choice.Required = []string{"value"}
 			parameters = &jsonschema.Schema{Type: "array", Items: choice}
+		case k.Bins:
+			parameters = object()
+			for _, source := range []struct{ key, meaning string }{
+				{histogramFile, "path of a CSV file from the folder of the scenario: a line lo,hi,count or value,count, and a line for each bin"},
+				{histogramTable, "the text of such a file"},
+			} {
+				parameters.Properties.Set(source.key, &jsonschema.Schema{Type: "string", Description: source.meaning})
+				parameters.OneOf = append(parameters.OneOf, &jsonschema.Schema{Required: []string{source.key}})
+			}
+			addClampsTo(parameters, definition)
 		case isPlainValue(k):
 			parameters = reference(definition)
 		default:
@@ -180,19 +190,18 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 			for _, p := range k.Parameters {
 				v := reference(definition)
 				if !p.Scaled {
-					v = &jsonschema.Schema{Type: "number", Minimum: json.Number(strconv.FormatFloat(p.Min, 'g', -1, 64))}
+					v = &jsonschema.Schema{
+						Type: "number", Minimum: json.Number(strconv.FormatFloat(p.Min, 'g', -1, 64)), Maximum: json.Number(strconv.FormatFloat(p.Max, 'g', -1, 64)),
+					}
+				}
+				if p.Whole {
+					v.Type = "integer"
 				}
 				v.Description = p.Meaning
 				parameters.Properties.Set(p.Name, v)
 				parameters.Required = append(parameters.Required, p.Name)
 			}
-			for _, clamp := range []struct{ key, meaning string }{
-				{atLeast, "smaller values become this"}, {atMost, "larger values become this"},
-			} {
-				v := reference(definition)
-				v.Description = clamp.meaning
-				parameters.Properties.Set(clamp.key, v)
-			}
+			addClampsTo(parameters, definition)
 		}
 		parameters.Description = k.Meaning
 		kind := object()
@@ -201,6 +210,16 @@ func distributionSchema(what, definition string) *jsonschema.Schema {
 		s.OneOf = append(s.OneOf, kind)
 	}
 	return s
+}
+
+func addClampsTo(parameters *jsonschema.Schema, definition string) {
+	for _, clamp := range []struct{ key, meaning string }{
+		{atLeast, "smaller values become this"}, {atMost, "larger values become this"},
+	} {
+		v := reference(definition)
+		v.Description = clamp.meaning
+		parameters.Properties.Set(clamp.key, v)
+	}
 }
 
 // generateSchema is that of a generator by kind, with its pools.
@@ -272,6 +291,36 @@ devices: [{use: sunxi-cedar-a20}, {name: gpu}]
 workloads: [{name: w, heap: main, churn: {every: {fixed: 1s}, clients: [{name: c, size: {fixed: 1}, lifetime: {fixed: 1s}}]}}]
 variants: [{name: as-is}]
 `, true)
+
+	day, err := os.ReadFile("../../docs/day.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	checkAgrees(t, s, "day", string(day), true)
+	for _, m := range []struct {
+		old, new string
+		right    bool
+	}{
+		{"every: {exponential: {mean: 40ms}}", "ramp: {share: 0.5, to: 3MiB, over: 10s}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", `lifetime: {empirical: {table: "value,count\n1s,1\n"}, at_most: 1s}`, false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", `lifetime: {empirical: {table: "value,count\n1s,1\n", at_most: 1s}}`, true},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {empirical: {at_most: 1s}}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {binomial: {min: 0s, step: 1s, trials: 3, p: 0.5}}", true},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {binomial: {min: 0s, step: 1s, trials: 3.5, p: 0.5}}", false},
+		{"lifetime: {gamma: {mean: 4s, shape: 2}}", "lifetime: {students_t: {location: 1s, scale: 1s, degrees: 0.01}}", false},
+		{"correlation: 0.5", "correlation: -1.5", false},
+		{"correlation: 0.5", "bursts: {on: {fixed: 1s}}", false},
+		{"correlation: 0.5", "bursts: {on: {fixed: 1s}, off: {fixed: 1s}}", true},
+		{"for: 30s, rate: 2", "for: 30s, rate: -2", false},
+		{"for: 30s, rate: 2", "rate: 2", false},
+		{"weight: 2}]", "wait: 2}]", false},
+	} {
+		text := strings.Replace(string(day), m.old, m.new, 1)
+		if text == string(day) {
+			t.Fatalf("the day does not hold %q", m.old)
+		}
+		checkAgrees(t, s, m.new, text, m.right)
+	}
 
 	for _, m := range []struct{ old, new string }{
 		{"name: my-scenario", "name: my scenario"},

@@ -130,6 +130,16 @@ type Churn struct {
 	Size *Sizes `yaml:"size,omitempty"`
 	// Lifetime of the buffers of clients that have none of their own.
 	Lifetime *Times `yaml:"lifetime,omitempty"`
+	// In place of every, arrivals at such a rate that memory is filled up to a target.
+	Ramp *Ramp `yaml:"ramp,omitempty" jsonschema:"oneof_required=ramp"`
+	// Spearman's rank correlation of size and lifetime of a client's buffers: with 0.6 large ones tend to live longer, with -0.6 shorter.
+	Correlation float64 `yaml:"correlation,omitempty" jsonschema:"minimum=-1,maximum=1"`
+	// Spans of time, from the start, with a rate of arrivals, sizes or lifetimes of their own.
+	Phases []Phase `yaml:"phases,omitempty"`
+	// Whether the phases begin again behind the last. Else the churn goes on as without them.
+	Repeat bool `yaml:"repeat,omitempty"`
+	// Times in which arrivals come, and pauses.
+	Bursts *Bursts `yaml:"bursts,omitempty"`
 	// Arrivals, after which the workload ends. Without it, the scenario's duration ends it.
 	Count uint64 `yaml:"count,omitempty" jsonschema:"exclusiveMinimum=0"`
 	// Who asks: each arrival is one of them, drawn by weight. Without the list there is one, named after the workload.

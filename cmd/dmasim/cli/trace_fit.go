@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"io"
+	"math"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -34,15 +35,16 @@ func newTraceFitCommand() *cobra.Command {
 		Long: `Estimate random work that is like a trace, and write it as a scenario for dmasim
 run, with a memory as for run TRACE: the times between requests, the sizes and the
 lifetimes each get the family of distributions of least AIC among those near the
-data, with its most likely parameters. Where none is near, quantiles of the data are
-taken. Buffers that
-are never freed count as having lived longer than was seen. SCENARIO.yaml may be -,
-standard output; the report then goes to standard error.
+data, with its most likely parameters. Where none is near, a histogram of the data is
+taken. Buffers that are never freed count as having lived longer than was seen. If
+large buffers live longer or shorter than small ones, beyond what chance explains,
+the work has their rank correlation. SCENARIO.yaml may be -, standard output; the
+report then goes to standard error.
 
 How well it fits is said three times: by the tables of AIC and of the distance from
 the data (KS, the greatest difference of probabilities), and by a simulation of both,
 the trace and the work, on the same memory. The latter shows what the distributions
-do not have: phases, bursts, sizes that go with lifetimes.`,
+do not have, such as phases and bursts.`,
 		Example: `  dmasim trace fit cma.txt.gz like.yaml --heap reserved
   dmasim run like.yaml`,
 		Args: cobra.ExactArgs(2),
@@ -117,6 +119,9 @@ func (o *fitOptions) fitted(spec scenario.Spec, from string, work *fit.Work) sce
 	size, lifetime := scenario.Sizes(work.Size.Chosen.Distribution), scenario.Times(work.Lifetime.Chosen.Distribution)
 	w.Name, w.Trace = "like", nil
 	w.Churn = &scenario.Churn{Every: &every, Size: &size, Lifetime: &lifetime}
+	if work.Correlated {
+		w.Churn.Correlation = math.Round(work.Correlation*1000) / 1000
+	}
 	return spec
 }
 
@@ -145,9 +150,17 @@ type fitReport struct {
 	Requests   uint64        `json:"requests"`
 	Length     time.Duration `json:"length_ns"`
 	Quantities []fitQuantity `json:"quantities"`
+	Together   fitTogether   `json:"size_and_lifetime"`
 	Trace      fitRun        `json:"run_of_trace"`
 	Fitted     fitRun        `json:"run_of_fit"`
 	neverFreed bool
+}
+
+// fitTogether is how sizes and lifetimes go together.
+type fitTogether struct {
+	Correlation float64 `json:"rank_correlation"`
+	Buffers     int     `json:"buffers"`
+	Used        bool    `json:"used"`
 }
 
 type fitQuantity struct {
@@ -163,6 +176,7 @@ type fitCandidate struct {
 	Kind       string             `json:"kind"`
 	Parameters map[string]float64 `json:"parameters,omitempty"`
 	Choices    int                `json:"choices,omitempty"`
+	Bins       int                `json:"bins,omitempty"`
 	Empirical  bool               `json:"empirical,omitempty"`
 	Free       int                `json:"free_parameters"`
 	AIC        *float64           `json:"aic,omitempty"`
@@ -172,7 +186,10 @@ type fitCandidate struct {
 func newFitReport(from string, w *fit.Work) fitReport {
 	duration := func(v float64) string { return shortDuration(time.Duration(v)) }
 	size := func(v float64) string { return mem.Size(v).Short() }
-	report := fitReport{File: from, Requests: w.Requests, Length: w.Length, neverFreed: w.NeverFreed}
+	report := fitReport{
+		File: from, Requests: w.Requests, Length: w.Length, neverFreed: w.NeverFreed,
+		Together: fitTogether{w.Correlation, w.Pairs, w.Correlated},
+	}
 	for _, q := range []struct {
 		name string
 		fit  *fit.Fit
@@ -189,7 +206,7 @@ func newFitReport(from string, w *fit.Work) fitReport {
 
 func newFitCandidate(c *fit.Candidate) fitCandidate {
 	made := fitCandidate{
-		Kind: c.Distribution.Kind, Parameters: c.Distribution.Parameters, Choices: len(c.Distribution.Choices),
+		Kind: c.Distribution.Kind, Parameters: c.Distribution.Parameters, Choices: len(c.Distribution.Choices), Bins: len(c.Distribution.Bins),
 		Empirical: c.Empirical, Free: c.Free, KS: c.KS,
 	}
 	if !c.Empirical {
@@ -219,7 +236,7 @@ func printFit(w io.Writer, r *fitReport) error {
 		b.WriteString("\n")
 		rows := [][]string{{"", "ΔAIC", "KS", "parameters"}}
 		if q.Chosen.Empirical {
-			rows = append(rows, []string{"* data", "-", fmt.Sprintf("%.3f", q.Chosen.KS), fmt.Sprintf("%d quantiles", q.Chosen.Choices)})
+			rows = append(rows, []string{"* data", "-", fmt.Sprintf("%.3f", q.Chosen.KS), fmt.Sprintf("%d bins", q.Chosen.Bins)})
 		}
 		for j := range q.Candidates {
 			c := &q.Candidates[j]
@@ -230,6 +247,12 @@ func printFit(w io.Writer, r *fitReport) error {
 			rows = append(rows, []string{name, fmt.Sprintf("%.1f", *c.AIC-*q.Candidates[0].AIC), fmt.Sprintf("%.3f", c.KS), c.text(q.text)})
 		}
 		writeLeftColumns(&b, rows)
+	}
+	switch t := &r.Together; {
+	case t.Used:
+		fmt.Fprintf(&b, "\nsize and lifetime: rank correlation %.3f of %d buffers, which the work has\n", t.Correlation, t.Buffers)
+	case t.Correlation != 0:
+		fmt.Fprintf(&b, "\nsize and lifetime: rank correlation %.3f of %d buffers, no more than chance\n", t.Correlation, t.Buffers)
 	}
 	if r.neverFreed {
 		printWrapped(&b, "", "no buffer was ever freed: they live until the end")
@@ -282,6 +305,11 @@ func (c *fitCandidate) text(quantity func(float64) string) string {
 // writeLeftColumns writes a table whose last column is text.
 func writeLeftColumns(b *strings.Builder, rows [][]string) {
 	for _, row := range rows {
-		fmt.Fprintf(b, "%-19s %9s %6s  %s\n", row[0], row[1], row[2], row[3])
+		for i, line := range wrap(row[3], lineWidth-38) {
+			if i > 0 {
+				row = []string{"", "", "", ""}
+			}
+			fmt.Fprintf(b, "%-19s %9s %6s  %s\n", row[0], row[1], row[2], line)
+		}
 	}
 }

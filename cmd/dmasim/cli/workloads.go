@@ -26,7 +26,7 @@ scenario list.`,
 		Args: wantCommand,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(newWorkloadsListCommand(), newWorkloadsShowCommand())
+	cmd.AddCommand(newWorkloadsListCommand(), newWorkloadsShowCommand(), newWorkloadsDemandCommand())
 	return cmd
 }
 
@@ -92,7 +92,7 @@ type generatorPool struct {
 type demandRow struct {
 	Seconds float64         `json:"seconds"`
 	Seed    uint64          `json:"seed"`
-	Most    uint64          `json:"most_bytes"`
+	Most    uint64          `json:"most_bytes,omitempty"`
 	Peak    uint64          `json:"peak_bytes"`
 	Pools   []poolDemandRow `json:"pools"`
 }
@@ -182,6 +182,7 @@ func (o *workloadsShow) run(cmd *cobra.Command, text string) error {
 		return printJSON(cmd.OutOrStdout(), o.row(g, d))
 	}
 	printGenerator(cmd.OutOrStdout(), g)
+	fmt.Fprintln(cmd.OutOrStdout())
 	printDemand(cmd.OutOrStdout(), d)
 	return nil
 }
@@ -191,9 +192,15 @@ func (o *workloadsShow) row(g *generator.Generator, d *generator.Demand) generat
 	for i := range row.Parameters {
 		row.Parameters[i].Value = g.Value(row.Parameters[i].Name)
 	}
-	row.Demand = &demandRow{Seconds: d.Duration.Seconds(), Seed: o.seed, Most: g.Most(), Peak: d.Peak}
+	row.Demand = newDemandRow(d, o.seed)
+	row.Demand.Most = g.Most()
+	return row
+}
+
+func newDemandRow(d *generator.Demand, seed uint64) *demandRow {
+	row := &demandRow{Seconds: d.Duration.Seconds(), Seed: seed, Peak: d.Peak, Pools: []poolDemandRow{}}
 	for _, p := range d.Pools {
-		row.Demand.Pools = append(row.Demand.Pools, poolDemandRow{
+		row.Pools = append(row.Pools, poolDemandRow{
 			Name: p.Name, Most: p.Most, Peak: p.Peak, Buffers: p.Buffers, Allocations: p.Allocations,
 			Smallest: p.Smallest, Largest: p.Largest,
 		})
@@ -252,10 +259,14 @@ func parameterLimits(p *generator.Parameter) string {
 const shades = " .:-=+*#%@"
 
 func printDemand(w io.Writer, d *generator.Demand) {
-	fmt.Fprintf(w, "\nDemand in %s, if all is served: %s at most at one time\n", d.Duration, mem.Size(d.Peak).Short())
+	fmt.Fprintf(w, "Demand in %s, if all is served: %s at most at one time\n", d.Duration, mem.Size(d.Peak).Short())
 	fmt.Fprintf(w, "  %-14s %10s %10s %8s %9s %12s\n", "pool", "can hold", "held", "buffers", "largest", "allocations")
 	for _, p := range d.Pools {
-		fmt.Fprintf(w, "  %-14s %10s %10s %8d %9s %12d\n", p.Name, mem.Size(p.Most).Short(), mem.Size(p.Peak).Short(), p.Buffers, mem.Size(p.Largest).Short(), p.Allocations)
+		most := "-" // there is no bound
+		if p.Most > 0 {
+			most = mem.Size(p.Most).Short()
+		}
+		fmt.Fprintf(w, "  %-14s %10s %10s %8d %9s %12d\n", p.Name, most, mem.Size(p.Peak).Short(), p.Buffers, mem.Size(p.Largest).Short(), p.Allocations)
 	}
 	fmt.Fprintln(w)
 	each := len(d.Slices) / textSlices

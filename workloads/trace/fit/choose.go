@@ -14,7 +14,7 @@ import (
 // Candidate is a family with its best parameters.
 type Candidate struct {
 	Distribution workloads.Distribution
-	// Empirical: these are the data, as quantiles, and not a family; AIC is not given.
+	// Empirical: these are the data, as a histogram, and not a family; AIC is not given.
 	Empirical bool
 	Free      int     // parameters that were estimated
 	AIC       float64 // of the sample, per unit
@@ -33,8 +33,9 @@ type Fit struct {
 var ErrNothing = errors.New("no value was seen")
 
 const (
-	// maxChoices bounds the values of a list.
+	// maxChoices bounds the values of a list, and 1/maxBins what a bin has of the data.
 	maxChoices = 64
+	maxBins    = 64
 	// farKS is the distance from the sample from which on a family will not do.
 	farKS = 0.1
 )
@@ -70,11 +71,10 @@ func Choose(s Sample) (Fit, error) {
 		f.Chosen = f.Candidates[i]
 		return f, nil
 	}
-	quantiles := lists.quantiles(maxChoices)
-	for i, v := range quantiles.values {
-		quantiles.values[i] = math.Ceil(v/p.unit) * p.unit
+	bins := lists.bins(p.unit)
+	f.Chosen = Candidate{
+		Distribution: workloads.Distribution{Kind: "empirical", Bins: bins}, Empirical: true, Free: 2*len(bins) - 1, KS: p.kolmogorov(histogram(bins)),
 	}
-	f.Chosen = Candidate{Distribution: quantiles.distribution(), Empirical: true, Free: 2*len(quantiles.values) - 1, KS: p.kolmogorov(quantiles)}
 	return f, nil
 }
 
@@ -100,7 +100,9 @@ func (f *family) fit(p *points) (Candidate, bool) {
 			}
 			return math.Inf(1)
 		}}
-		best, err := optimize.Minimize(problem, x, &optimize.Settings{FuncEvaluations: 400}, &optimize.NelderMead{})
+		best, err := optimize.Minimize(problem, x, &optimize.Settings{
+			FuncEvaluations: 400, Converger: &optimize.FunctionConverge{Absolute: 1e-9, Iterations: 15},
+		}, &optimize.NelderMead{})
 		if best == nil || err != nil && math.IsInf(best.F, 0) {
 			return Candidate{}, false
 		}
@@ -139,19 +141,25 @@ func (p *points) lists() list {
 	return l
 }
 
-// quantiles returns a list of at most n values, each the mean of an nth of l.
-func (l list) quantiles(n int) list {
-	var made list
-	var share, sum, all float64
+// bins returns a histogram: a value that is often seen is a bin alone, others share one.
+// A bin begins a unit below its first value: what is drawn in it and rounded up to whole
+// units is equally often each of the values that are possible.
+func (l list) bins(unit float64) []workloads.Bin {
+	var made []workloads.Bin
+	var open *workloads.Bin
 	for i, v := range l.values {
-		share += l.shares[i]
-		sum += l.shares[i] * v
-		all += l.shares[i]
-		if all >= float64(len(made.values)+1)/float64(n)-1e-12 || i == len(l.values)-1 {
-			if share > 0 {
-				made.values, made.shares = append(made.values, sum/share), append(made.shares, share)
-			}
-			share, sum = 0, 0
+		v, share := math.Round(v), max(math.Round(l.shares[i]*1e6), 1)
+		if share >= 1e6/maxBins || v < unit {
+			made, open = append(made, workloads.Bin{Lo: v, Hi: v, Count: share}), nil
+			continue
+		}
+		if open == nil {
+			made = append(made, workloads.Bin{Lo: v - unit})
+			open = &made[len(made)-1]
+		}
+		open.Hi = v
+		if open.Count += share; open.Count >= 1e6/maxBins {
+			open = nil
 		}
 	}
 	return made

@@ -10,9 +10,14 @@
 // as more than was seen (Lawless, "Statistical Models and Methods for Lifetime
 // Data", chapter 2), and the distance from the data is measured to the estimate of
 // Kaplan and Meier. Families that are far from the data are not chosen; where
-// all are, the data themselves are taken, as quantiles.
+// all are, the data themselves are taken, as a histogram.
 //
-// A churn draws every property alone. What a trace has beside that, phases, bursts,
-// large buffers that live longer, is lost: the distances say nothing about it, a
-// comparison of simulations does. Of long traces a random sample is fitted.
+// Where large buffers live longer, or shorter, and more so than chance explains, the
+// churn has their rank correlation, estimated from the buffers that were freed; of those
+// that were not, whose lifetimes are among the longest, it knows nothing. Sizes that are
+// often equal correlate a little less in the churn than in the trace.
+//
+// Else a churn draws every property alone. What a trace has beside that, phases and
+// bursts, is lost: the distances say nothing about it, a comparison of simulations does.
+// Of long traces a random sample is fitted.
 package fit

@@ -4,6 +4,8 @@ import (
 	"math"
 
 	"gonum.org/v1/gonum/stat/distuv"
+
+	"dmasim/workloads"
 )
 
 // law is a distribution as a likelihood needs it.
@@ -45,6 +47,13 @@ var families = []family{
 			return map[string]float64{"mean": mean, "shape": shape}, distuv.Gamma{Alpha: shape, Beta: shape / mean}
 		},
 	}, {
+		kind: "gumbel_right", free: 2, search: true,
+		start: func(p *points) []float64 { return p.locationAndScale(math.Sqrt(6)/math.Pi, 0.5772) },
+		of: func(x []float64) (map[string]float64, law) {
+			location, scale := math.Exp(x[0]), math.Exp(x[1])
+			return map[string]float64{"location": location, "scale": scale}, notNegative{distuv.GumbelRight{Mu: location, Beta: scale}}
+		},
+	}, {
 		kind: "hyper_exponential", free: 2, search: true,
 		start: func(p *points) []float64 {
 			return []float64{math.Log(p.total / p.seen), logOf(math.Sqrt(p.variance)/p.mean-1, 1e-2, 500)}
@@ -54,6 +63,24 @@ var families = []family{
 			cv2 := cv * cv
 			short := (1 + math.Sqrt((cv2-1)/(cv2+1))) / 2
 			return map[string]float64{"mean": mean, "cv": cv}, hyperExponential{short, mean / (2 * short), mean / (2 * (1 - short))}
+		},
+	}, {
+		kind: "inverse_gamma", free: 2, search: true,
+		start: func(p *points) []float64 {
+			// The reciprocal has a gamma distribution.
+			shape := clamp(2+p.mean*p.mean/p.variance, 0.2, 1e4)
+			return []float64{math.Log(p.mean * (shape - 1)), math.Log(shape)}
+		},
+		of: func(x []float64) (map[string]float64, law) {
+			scale, shape := math.Exp(x[0]), math.Exp(clamp(x[1], math.Log(0.1), math.Log(1e5)))
+			return map[string]float64{"scale": scale, "shape": shape}, distuv.InverseGamma{Alpha: shape, Beta: scale}
+		},
+	}, {
+		kind: "laplace", free: 2, search: true,
+		start: func(p *points) []float64 { return p.locationAndScale(math.Sqrt2/2, 0) },
+		of: func(x []float64) (map[string]float64, law) {
+			location, scale := math.Exp(x[0]), math.Exp(x[1])
+			return map[string]float64{"location": location, "scale": scale}, notNegative{distuv.Laplace{Mu: location, Scale: scale}}
 		},
 	}, {
 		kind: "log_normal", free: 2, search: true,
@@ -72,13 +99,20 @@ var families = []family{
 			return map[string]float64{"min": x[0], "max": x[1]}, logUniform{x[0], x[1]}
 		},
 	}, {
+		kind: "logistic", free: 2, search: true,
+		start: func(p *points) []float64 { return p.locationAndScale(math.Sqrt(3)/math.Pi, 0) },
+		of: func(x []float64) (map[string]float64, law) {
+			location, scale := math.Exp(x[0]), math.Exp(x[1])
+			return map[string]float64{"location": location, "scale": scale}, notNegative{logistic{location, scale}}
+		},
+	}, {
 		kind: "normal", free: 2, search: true,
 		start: func(p *points) []float64 {
 			return []float64{math.Log(p.total / p.seen), math.Log(math.Sqrt(p.variance))}
 		},
 		of: func(x []float64) (map[string]float64, law) {
 			mean, sd := math.Exp(x[0]), math.Exp(x[1])
-			return map[string]float64{"mean": mean, "sd": sd}, positiveNormal{distuv.Normal{Mu: mean, Sigma: sd}}
+			return map[string]float64{"mean": mean, "sd": sd}, notNegative{distuv.Normal{Mu: mean, Sigma: sd}}
 		},
 	}, {
 		kind: "pareto", free: 2,
@@ -92,6 +126,14 @@ var families = []family{
 		},
 		of: func(x []float64) (map[string]float64, law) {
 			return map[string]float64{"min": x[0], "shape": x[1]}, distuv.Pareto{Xm: x[0], Alpha: x[1]}
+		},
+	}, {
+		kind: "students_t", free: 3, search: true,
+		start: func(p *points) []float64 { return append(p.locationAndScale(0.7, 0), math.Log(4)) },
+		of: func(x []float64) (map[string]float64, law) {
+			location, scale, degrees := math.Exp(x[0]), math.Exp(x[1]), math.Exp(clamp(x[2], math.Log(0.2), math.Log(1e4)))
+			return map[string]float64{"location": location, "scale": scale, "degrees": degrees},
+				notNegative{distuv.StudentsT{Mu: location, Sigma: scale, Nu: degrees}}
 		},
 	}, {
 		kind: "uniform", free: 2,
@@ -131,6 +173,13 @@ func (p *points) ends() (lo, hi float64) {
 		hi += p.unit
 	}
 	return lo, hi
+}
+
+// locationAndScale returns the logarithms of a scale, in standard deviations, and of the
+// location that so many scales are below the mean.
+func (p *points) locationAndScale(scale, below float64) []float64 {
+	scale *= math.Sqrt(p.variance)
+	return []float64{math.Log(max(p.mean-below*scale, scale/100)), math.Log(scale)}
 }
 
 // logMoments returns mean and standard deviation of the logarithms of what was
@@ -177,16 +226,25 @@ func (h hyperExponential) Survival(x float64) float64 {
 	return h.p*math.Exp(-max(x, 0)/h.short) + (1-h.p)*math.Exp(-max(x, 0)/h.long)
 }
 
-// positiveNormal is a normal distribution under the condition that it is not
-// negative.
-type positiveNormal struct{ distuv.Normal }
+// logistic has logarithms where the density of distuv's is 0 in float64.
+type logistic struct{ location, scale float64 }
 
-func (n positiveNormal) LogProb(x float64) float64 {
-	return n.Normal.LogProb(x) - math.Log(n.Normal.Survival(0))
+func (l logistic) LogProb(x float64) float64 {
+	z := math.Abs(x-l.location) / l.scale
+	return -z - 2*math.Log1p(math.Exp(-z)) - math.Log(l.scale)
 }
 
-func (n positiveNormal) Survival(x float64) float64 {
-	return n.Normal.Survival(max(x, 0)) / n.Normal.Survival(0)
+func (l logistic) Survival(x float64) float64 { return 1 / (1 + math.Exp((x-l.location)/l.scale)) }
+
+// notNegative is a distribution under the condition that it is not negative.
+type notNegative struct{ law }
+
+func (n notNegative) LogProb(x float64) float64 {
+	return n.law.LogProb(x) - math.Log(n.law.Survival(0))
+}
+
+func (n notNegative) Survival(x float64) float64 {
+	return n.law.Survival(max(x, 0)) / n.law.Survival(0)
 }
 
 // list is a discrete distribution, by value.
@@ -209,4 +267,24 @@ func (l list) Survival(x float64) float64 {
 		}
 	}
 	return sum
+}
+
+// histogram is bins in ascending order.
+type histogram []workloads.Bin
+
+// LogProb is not that of a sample.
+func (histogram) LogProb(float64) float64 { return math.NaN() }
+
+func (h histogram) Survival(x float64) float64 {
+	var above, all float64
+	for _, b := range h {
+		all += b.Count
+		switch {
+		case x < b.Lo:
+			above += b.Count
+		case x < b.Hi:
+			above += b.Count * (b.Hi - x) / (b.Hi - b.Lo)
+		}
+	}
+	return above / all
 }

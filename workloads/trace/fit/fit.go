@@ -21,6 +21,11 @@ type Work struct {
 	// NeverFreed: no buffer was ever freed, so that of lifetimes nothing is known but
 	// that they are longer than the trace. Lifetime is that.
 	NeverFreed bool
+	// Correlation is Spearman's, of size and lifetime of the Pairs of which both were
+	// seen. Correlated: it is more than chance makes of independent ones.
+	Correlation float64
+	Pairs       int
+	Correlated  bool
 }
 
 // maxSample bounds the values of a quantity that are kept: a random sample of all.
@@ -51,8 +56,15 @@ func (r *reservoir[T]) add(v T) {
 }
 
 type lifetime struct {
+	size     uint64
 	length   time.Duration
 	censored bool
+}
+
+// birth is of a buffer that lives.
+type birth struct {
+	at   time.Duration
+	size uint64
 }
 
 // ErrTooFew is a trace with fewer than two requests, or whose requests all come at
@@ -65,7 +77,7 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 	between := newReservoir[float64](seed, "between")
 	sizes := newReservoir[float64](seed, "size")
 	lives := newReservoir[lifetime](seed, "lifetime")
-	live := map[uint64]time.Duration{}
+	live := map[uint64]birth{}
 	var w Work
 	var first, last, request time.Duration
 	var e trace.Event
@@ -75,7 +87,8 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 		}
 		last = e.At
 		if e.Kind == workloads.Free {
-			lives.add(lifetime{e.At - live[e.Buffer], false})
+			b := live[e.Buffer]
+			lives.add(lifetime{b.size, e.At - b.at, false})
 			delete(live, e.Buffer)
 			continue
 		}
@@ -86,7 +99,7 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 		w.Requests++
 		sizes.add(float64(e.Size))
 		if !e.Failed {
-			live[e.Buffer] = e.At
+			live[e.Buffer] = birth{e.At, e.Size}
 		}
 	}
 	if err := r.Err(); err != nil {
@@ -97,7 +110,7 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 		return nil, ErrTooFew
 	}
 	for _, id := range slices.Sorted(maps.Keys(live)) {
-		lives.add(lifetime{last - live[id], true})
+		lives.add(lifetime{live[id].size, last - live[id].at, true})
 	}
 	var err error
 	if w.Between, err = Choose(Sample{Values: between.kept}); err != nil {
@@ -111,13 +124,17 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 	}
 	w.Size.limit(sizes.kept)
 	var s Sample
+	var paired []float64 // sizes of the lifetimes that were seen
 	for _, l := range lives.kept {
 		if l.censored {
 			s.Censored = append(s.Censored, float64(l.length))
 		} else {
 			s.Values = append(s.Values, float64(l.length))
+			paired = append(paired, float64(l.size))
 		}
 	}
+	w.Pairs = len(paired)
+	w.Correlation, w.Correlated = spearman(paired, s.Values)
 	if w.Lifetime, err = Choose(s); errors.Is(err, ErrNothing) {
 		w.NeverFreed = true
 		w.Lifetime, err = Choose(Sample{Values: []float64{float64(w.Length) + 1}})
@@ -129,7 +146,7 @@ func Read(r *trace.Reader, seed uint64) (*Work, error) {
 // limit keeps what is drawn between the least and the greatest value that was seen:
 // nobody asked for more.
 func (f *Fit) limit(values []float64) {
-	if d := &f.Chosen.Distribution; d.Kind != "choice" && d.Kind != "fixed" {
+	if d := &f.Chosen.Distribution; d.Kind != "choice" && d.Kind != "fixed" && d.Kind != "empirical" {
 		d.AtLeast, d.AtMost = max(slices.Min(values), 1), slices.Max(values)
 	}
 }

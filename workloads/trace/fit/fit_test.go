@@ -16,13 +16,23 @@ import (
 var drawn = []workloads.Distribution{
 	{Kind: "exponential", Parameters: map[string]float64{"mean": 5e6}},
 	{Kind: "gamma", Parameters: map[string]float64{"mean": 5e6, "shape": 4}},
+	{Kind: "gumbel_right", Parameters: map[string]float64{"location": 5e6, "scale": 1e6}},
 	{Kind: "hyper_exponential", Parameters: map[string]float64{"mean": 5e6, "cv": 3}},
+	{Kind: "inverse_gamma", Parameters: map[string]float64{"scale": 1e7, "shape": 3}},
+	{Kind: "laplace", Parameters: map[string]float64{"location": 5e6, "scale": 1e6}},
 	{Kind: "log_normal", Parameters: map[string]float64{"median": 5e6, "sigma": 1.5}},
 	{Kind: "log_uniform", Parameters: map[string]float64{"min": 1e4, "max": 5e6}},
+	{Kind: "logistic", Parameters: map[string]float64{"location": 5e6, "scale": 1e6}},
 	{Kind: "normal", Parameters: map[string]float64{"mean": 5e6, "sd": 1e6}},
 	{Kind: "pareto", Parameters: map[string]float64{"min": 1e6, "shape": 2.5}},
+	{Kind: "students_t", Parameters: map[string]float64{"location": 5e6, "scale": 1e5, "degrees": 2}},
 	{Kind: "uniform", Parameters: map[string]float64{"min": 1e6, "max": 5e6}},
 	{Kind: "weibull", Parameters: map[string]float64{"scale": 5e6, "shape": 0.6}},
+}
+
+// of returns the one of a kind.
+func of(kind string) workloads.Distribution {
+	return drawn[slices.IndexFunc(drawn, func(d workloads.Distribution) bool { return d.Kind == kind })]
 }
 
 func draw(t *testing.T, d workloads.Distribution, n int) []float64 {
@@ -67,8 +77,8 @@ func TestFamiliesFindThemselves(t *testing.T) {
 // TestCensoredLifetimes cuts off long values: the estimate stays near the truth,
 // which that of the values alone would miss by far.
 func TestCensoredLifetimes(t *testing.T) {
-	for _, i := range []int{0, 1, 8} {
-		d := drawn[i]
+	for _, kind := range []string{"exponential", "gamma", "weibull"} {
+		d := of(kind)
 		var s Sample
 		limits := rand.New(rand.NewPCG(3, 4))
 		for _, v := range draw(t, d, 3000) {
@@ -107,8 +117,8 @@ func TestKaplanMeier(t *testing.T) {
 
 func TestSpecialSamples(t *testing.T) {
 	repeat := func(n int, values ...float64) []float64 { return slices.Repeat(values, n) }
-	two := draw(t, drawn[5], 500)
-	for _, v := range draw(t, drawn[5], 500) {
+	two := draw(t, of("normal"), 500)
+	for _, v := range draw(t, of("normal"), 500) {
 		two = append(two, v*1000)
 	}
 	for _, test := range []struct {
@@ -120,7 +130,7 @@ func TestSpecialSamples(t *testing.T) {
 		{"always the same", Sample{Values: repeat(9, 4096)}, "fixed", false},
 		{"a few sizes", Sample{Values: repeat(50, 4096, 8192, 1<<20, 4096)}, "choice", false},
 		{"all at once", Sample{Values: repeat(9, 0)}, "fixed", false},
-		{"two humps", Sample{Values: two}, "choice", true},
+		{"two humps", Sample{Values: two}, "empirical", true},
 		{"one value", Sample{Values: []float64{7}}, "fixed", false},
 		{"two values", Sample{Values: []float64{7, 1000}}, "uniform", false},
 	} {
@@ -130,8 +140,8 @@ func TestSpecialSamples(t *testing.T) {
 		} else if test.name != "two values" && f.Chosen.Distribution.Kind != test.kind {
 			t.Errorf("%s: %+v", test.name, f.Chosen)
 		}
-		if len(f.Chosen.Distribution.Choices) > maxChoices+1 {
-			t.Errorf("%s: %d choices", test.name, len(f.Chosen.Distribution.Choices))
+		if c := f.Chosen; len(c.Distribution.Choices) > maxChoices+1 || len(c.Distribution.Bins) > 2*maxBins+1 || test.empirical && c.KS > 2.0/maxBins {
+			t.Errorf("%s: %+v", test.name, c)
 		}
 	}
 	if _, err := Choose(Sample{Censored: []float64{1}}); err != ErrNothing {
@@ -144,7 +154,7 @@ func TestRead(t *testing.T) {
 	var text strings.Builder
 	text.WriteString("time_ns,event,buffer,size\n")
 	churn, err := workloads.NewChurn(workloads.ChurnConfig{
-		Name: "x", Seed: 1, Count: 4000, Interarrival: drawn[0], Lifetime: drawn[8],
+		Name: "x", Seed: 1, Count: 4000, Interarrival: of("exponential"), Lifetime: of("weibull"), Correlation: 0.5,
 		Size: workloads.Distribution{Kind: "choice", Choices: []workloads.Choice{{Value: 4096, Weight: 3}, {Value: 1 << 20, Weight: 1}}},
 	})
 	if err != nil {
@@ -156,11 +166,11 @@ func TestRead(t *testing.T) {
 	}
 	var rows []row
 	for op, ok := churn.Next(nil); ok; op, ok = churn.Next(nil) {
-		if op.At > 15e9 {
+		if op.At > 14.9e9 {
 			break
 		}
 		rows = append(rows, row{int64(op.At), fmt.Sprintf("%d,alloc,%d,%d\n", op.At, op.Buffer, op.Size)})
-		if end := op.At + op.Lifetime; end <= 15e9 { // those beyond are censored
+		if end := op.At + op.Lifetime; end <= 14.9e9 { // those beyond are censored
 			rows = append(rows, row{int64(end), fmt.Sprintf("%d,free,%d,\n", end, op.Buffer)})
 		}
 	}
@@ -179,7 +189,40 @@ func TestRead(t *testing.T) {
 	if math.Abs(w.Between.Chosen.Distribution.Mean()-5e6) > 3e5 || w.Between.Chosen.KS > 0.03 || w.Lifetime.Chosen.Distribution.Kind != "weibull" || w.Lifetime.Censored == 0 {
 		t.Errorf("%+v, %+v", w.Between.Chosen, w.Lifetime.Chosen)
 	}
+	// Sizes of which there are two correlate less than what they are made of.
+	if !w.Correlated || w.Correlation < 0.3 || w.Correlation > 0.5 || w.Pairs != w.Lifetime.Seen {
+		t.Errorf("correlation %v of %d pairs", w.Correlation, w.Pairs)
+	}
 	if c := w.Size.Chosen.Distribution.Choices; len(c) != 2 || math.Abs(c[0].Weight-0.75) > 0.02 {
 		t.Errorf("%+v", w.Size.Chosen)
+	}
+}
+
+func TestSpearman(t *testing.T) {
+	// Kendall and Gibbons: without ties it is 1-6Σd²/(n³-n).
+	a := []float64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10}
+	b := []float64{20, 10, 40, 30, 60, 50, 80, 70, 100, 90}
+	if rho, significant := spearman(a, b); math.Abs(rho-(1-60.0/990)) > 1e-12 || significant {
+		t.Errorf("%v, %v", rho, significant)
+	}
+	if rho, significant := spearman(slices.Repeat([]float64{1, 2}, 50), slices.Repeat([]float64{7, 3}, 50)); math.Abs(rho+1) > 1e-12 || !significant {
+		t.Errorf("%v, %v", rho, significant)
+	}
+	for _, few := range [][]float64{nil, slices.Repeat([]float64{4}, 50)} {
+		if rho, significant := spearman(few, few); rho != 0 || significant {
+			t.Errorf("%v, %v", rho, significant)
+		}
+	}
+	if got := ranks([]float64{5, 1, 5, 7}); !slices.Equal(got, []float64{1.5, 0, 1.5, 3}) {
+		t.Errorf("ranks %v", got)
+	}
+}
+
+// TestBins makes sizes in whole pages again when they are rounded up.
+func TestBins(t *testing.T) {
+	l := list{values: []float64{4096, 8192, 12288, 1 << 20}, shares: []float64{0.5, 0.009, 0.009, 0.482}}
+	want := []workloads.Bin{{Lo: 4096, Hi: 4096, Count: 5e5}, {Lo: 4096, Hi: 12288, Count: 18000}, {Lo: 1 << 20, Hi: 1 << 20, Count: 482000}}
+	if got := l.bins(4096); !slices.Equal(got, want) {
+		t.Errorf("%v, want %v", got, want)
 	}
 }
