@@ -2,6 +2,7 @@ package workloads
 
 import (
 	"bytes"
+	"encoding/csv"
 	"errors"
 	"fmt"
 	"io"
@@ -40,7 +41,7 @@ const (
 // ReadHistogram reads bins from CSV: a line "lo,hi,count" or "value,count", and a line
 // for each bin or value, in ascending order, that do not overlap. Bins may be empty
 // (count 0) and may have gaps between them; a bin whose ends are the same is a value.
-// Lines that begin with # are comments. Value parses a value and says what is wrong
+// Empty lines are skipped, and those that begin with # are comments. Value parses a value and says what is wrong
 // with one.
 //
 // The error is an [*HistogramError] or that of r. No more than [MaxHistogramBytes] is
@@ -53,64 +54,61 @@ func ReadHistogram(r io.Reader, value func(text string) (float64, error)) ([]Bin
 	if len(text) > MaxHistogramBytes {
 		return nil, &HistogramError{1 + bytes.Count(text, []byte("\n")), 1, fmt.Sprintf("a histogram has at most %d bytes", MaxHistogramBytes)}
 	}
-	h := histogramReader{value: value}
-	rest, more := string(text), len(text) > 0
-	for more {
-		var line string
-		line, rest, more = strings.Cut(rest, "\n")
-		h.line++
-		if !more && line == "" { // behind the last line's end
-			break
+	h := histogramReader{csv: csv.NewReader(bytes.NewReader(text)), value: value}
+	h.csv.Comment, h.csv.FieldsPerRecord, h.csv.ReuseRecord = '#', -1, true
+	for {
+		fields, err := h.csv.Read()
+		var wrong *csv.ParseError
+		switch {
+		case err == io.EOF:
+			return h.end()
+		case errors.As(err, &wrong):
+			return nil, &HistogramError{wrong.Line, max(wrong.Column, 1), wrong.Err.Error()}
+		case err != nil:
+			return nil, err
+		case h.columns == 0:
+			err = h.header(fields)
+		default:
+			err = h.read(fields)
 		}
-		if err := h.read(strings.TrimSuffix(line, "\r")); err != nil {
+		if err != nil {
 			return nil, err
 		}
 	}
-	switch {
-	case h.columns == 0:
-		return nil, h.fail(1, "the file is empty: want a line %q or %q, and bins", binHeader, valueHeader)
-	case !(h.sum > 0):
-		return nil, &HistogramError{1, 1, fmt.Sprintf("the counts sum to %v, want a number above 0", h.sum)}
-	}
-	return h.bins, nil
 }
 
 type histogramReader struct {
+	csv     *csv.Reader
 	value   func(string) (float64, error)
-	line    int
 	columns int // of the header; 0: it is to come
 	bins    []Bin
 	sum     float64
 }
 
-func (h *histogramReader) fail(column int, format string, args ...any) error {
-	return &HistogramError{max(h.line, 1), column, fmt.Sprintf(format, args...)}
+// fail is an error at a field of the line that was read last.
+func (h *histogramReader) fail(field int, format string, args ...any) error {
+	line, column := h.csv.FieldPos(field)
+	return &HistogramError{line, column, fmt.Sprintf(format, args...)}
 }
 
-func (h *histogramReader) read(line string) error {
-	if strings.HasPrefix(line, "#") {
+func (h *histogramReader) header(fields []string) error {
+	switch line := strings.Join(fields, ","); line {
+	case binHeader, valueHeader:
+		h.columns = len(fields)
 		return nil
+	default:
+		return h.fail(0, "the first line is %s, want %q or %q", clipped(line), binHeader, valueHeader)
 	}
-	if h.columns == 0 {
-		switch line {
-		case binHeader:
-			h.columns = 3
-		case valueHeader:
-			h.columns = 2
-		default:
-			return h.fail(1, "the first line is %s, want %q or %q", clipped(line), binHeader, valueHeader)
-		}
-		return nil
-	}
-	fields := strings.Split(line, ",")
+}
+
+func (h *histogramReader) read(fields []string) error {
 	if len(fields) != h.columns {
-		return h.fail(1, "%d columns, want %d", len(fields), h.columns)
+		return h.fail(0, "%d columns, want %d", len(fields), h.columns)
 	}
 	if len(h.bins) == MaxBins {
-		return h.fail(1, "more than %d bins", MaxBins)
+		return h.fail(0, "more than %d bins", MaxBins)
 	}
 	var numbers [3]float64
-	column := 1
 	for i, field := range fields {
 		var err error
 		if i == h.columns-1 {
@@ -119,23 +117,33 @@ func (h *histogramReader) read(line string) error {
 			numbers[i], err = h.value(field)
 		}
 		if err != nil {
-			return h.fail(column, "%s", err)
+			return h.fail(i, "%s", err)
 		}
-		column += len(field) + 1
 	}
 	bin := Bin{numbers[0], numbers[1], numbers[2]}
 	if h.columns == 2 {
 		bin = Bin{numbers[0], numbers[0], numbers[1]}
 	}
 	if bin.Hi < bin.Lo {
-		return h.fail(len(fields[0])+2, "the bin ends at %s, before it begins", clipped(fields[1]))
+		return h.fail(1, "the bin ends at %s, before it begins", clipped(fields[1]))
 	}
 	if n := len(h.bins); n > 0 && !bin.follows(h.bins[n-1]) {
-		return h.fail(1, "%s does not come after the line before it", clipped(fields[0]))
+		return h.fail(0, "%s does not come after the line before it", clipped(fields[0]))
 	}
 	h.sum += bin.Count
 	h.bins = append(h.bins, bin)
 	return nil
+}
+
+// end returns the bins.
+func (h *histogramReader) end() ([]Bin, error) {
+	switch {
+	case h.columns == 0:
+		return nil, &HistogramError{1, 1, fmt.Sprintf("the file is empty: want a line %q or %q, and bins", binHeader, valueHeader)}
+	case !(h.sum > 0):
+		return nil, &HistogramError{1, 1, fmt.Sprintf("the counts sum to %v, want a number above 0", h.sum)}
+	}
+	return h.bins, nil
 }
 
 // follows reports whether a bin can come behind another one.

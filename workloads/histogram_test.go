@@ -48,7 +48,7 @@ func TestReadHistogramErrors(t *testing.T) {
 		"lo,hi,count\n":                    "1:1: the counts sum to 0, want a number above 0",
 		"lo,hi,count\n1,2,0\n":             "1:1: the counts sum to 0, want a number above 0",
 		"lo,hi,count\n1,2\n":               "2:1: 2 columns, want 3",
-		"lo,hi,count\n\n":                  "2:1: 1 columns, want 3",
+		"lo,hi,count\n\"1,2,3\n":           `2:8: extraneous or missing " in quoted-field`,
 		"lo,hi,count\n1,2,3,4\n":           "2:1: 4 columns, want 3",
 		"lo,hi,count\n1,x,3\n":             "2:3: want a number",
 		"lo,hi,count\n1,2,-3\n":            `2:5: want a count, not "-3"`,

@@ -30,7 +30,7 @@ type OnFailureTotals struct {
 	Waiting uint64 `json:"waiting"` // at the end
 
 	// Waits of the served, from the first attempt on: 0 where that was served.
-	// Quantiles are too large by 1/32 at most. Without any, all are 0.
+	// Quantiles are too large by 1 % at most. Without any, all are 0.
 	MeanWait   float64       `json:"mean_wait_ns"`
 	MedianWait time.Duration `json:"median_wait_ns"`
 	P90Wait    time.Duration `json:"p90_wait_ns"`
@@ -118,7 +118,7 @@ func (m *OnFailureMeter) Totals() []OnFailureTotals {
 			w := &m.waits[i][client]
 			t.Workload, t.Client = in.Name, m.cfg.Clients[in.Clients[client]].Name
 			t.MeanWait, t.MostWait = w.mean(), w.most
-			t.MedianWait, t.P90Wait, t.P99Wait = w.quantile(0.5), w.quantile(0.9), w.quantile(0.99)
+			t.MedianWait, t.P90Wait, t.P99Wait = w.percentile(50), w.percentile(90), w.percentile(99)
 			list = append(list, t)
 		}
 	}

@@ -14,21 +14,6 @@ import (
 	"dmasim/workloads"
 )
 
-// The columns of a trace in our own CSV form, in the order in which they are
-// written.
-const (
-	columnTime = iota
-	columnEvent
-	columnBuffer
-	columnSize
-	columnAlign
-	columnLimit
-	columnAddress
-	columnHeap
-)
-
-var csvColumns = []string{"time_ns", "event", "buffer", "size", "align", "limit", "address", "heap"}
-
 // csvTrace reads our own CSV form: a row for each event, in the order of their
 // times. The first line that is no comment names the columns, in any order;
 // time_ns, event, buffer and size have to be there. event is alloc, free or
@@ -38,15 +23,15 @@ var csvColumns = []string{"time_ns", "event", "buffer", "size", "align", "limit"
 // The form is ours, so what makes no sense in it is an error.
 type csvTrace struct {
 	lines
-	columns  []int  // of each field; nil before the header
-	unquoted []byte // room for a field
+	columns  []Column // of each field; nil before the header
+	unquoted []byte   // room for a field
 }
 
 func (c *csvTrace) next(m *matcher) error {
 	line, err := c.lines.next()
 	switch {
 	case err == io.EOF && c.columns == nil:
-		return c.fail(0, errors.New("no header: want the columns "+strings.Join(csvColumns, ",")))
+		return c.fail(0, errors.New("no header: want the columns "+strings.Join(columnNames, ",")))
 	case err != nil:
 		return err
 	case c.endless:
@@ -65,19 +50,19 @@ func (c *csvTrace) next(m *matcher) error {
 func (c *csvTrace) header(line string) error {
 	column := 1
 	for name := range strings.SplitSeq(line, ",") {
-		i := slices.Index(csvColumns, name)
+		named, known := ColumnNamed(name)
 		switch {
-		case i < 0:
-			return c.fail(column, fmt.Errorf("unknown column %.40q, want some of %s", name, strings.Join(csvColumns, ",")))
-		case slices.Contains(c.columns, i):
+		case !known:
+			return c.fail(column, fmt.Errorf("unknown column %.40q, want some of %s", name, strings.Join(columnNames, ",")))
+		case slices.Contains(c.columns, named):
 			return c.fail(column, fmt.Errorf("two columns %s", name))
 		}
-		c.columns = append(c.columns, i)
+		c.columns = append(c.columns, named)
 		column += len(name) + 1
 	}
-	for i, name := range csvColumns[:columnAlign] {
-		if !slices.Contains(c.columns, i) {
-			return c.fail(0, fmt.Errorf("no column %s", name))
+	for needed := range NumColumns {
+		if column := Column(needed); column.Needed() && !slices.Contains(c.columns, column) {
+			return c.fail(0, fmt.Errorf("no column %s", column))
 		}
 	}
 	return nil
@@ -96,15 +81,15 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 		var n uint64
 		number := false
 		switch {
-		case column == columnHeap && at < len(line) && line[at] == '"':
+		case column == ColumnHeap && at < len(line) && line[at] == '"':
 			if c.unquoted, end = appendUnquoted(c.unquoted[:0], line, at); end < 0 {
 				return c.fail(at+1, errQuote)
 			}
 			heapName = c.unquoted
-		case column == columnHeap:
+		case column == ColumnHeap:
 			end = fieldEnd(line, at)
 			heapName = line[at:end]
-		case column == columnEvent:
+		case column == ColumnEvent:
 			end = fieldEnd(line, at)
 		default:
 			n, end, number = readCount(line, at)
@@ -113,8 +98,8 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 			return c.fail(0, fmt.Errorf("want %d fields", len(c.columns)))
 		}
 		switch field := line[at:end]; {
-		case column == columnHeap:
-		case column == columnEvent:
+		case column == ColumnHeap:
+		case column == ColumnEvent:
 			eventAt = at + 1
 			switch string(field) {
 			case "alloc":
@@ -129,8 +114,8 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 			if err := c.set(e, column, n, m); err != nil {
 				return c.fail(at+1, err)
 			}
-		case len(field) > 0 || column < columnSize:
-			return c.fail(at+1, fmt.Errorf("%s %.40q is no number", csvColumns[column], field))
+		case len(field) > 0 || column < ColumnSize:
+			return c.fail(at+1, fmt.Errorf("%s %.40q is no number", column, field))
 		}
 		at = end + 1
 	}
@@ -141,27 +126,27 @@ func (c *csvTrace) row(m *matcher, line []byte) error {
 }
 
 // set sets what a column of numbers holds.
-func (c *csvTrace) set(e *Event, column int, n uint64, m *matcher) error {
+func (c *csvTrace) set(e *Event, column Column, n uint64, m *matcher) error {
 	switch column {
-	case columnTime:
+	case ColumnTime:
 		if n > math.MaxInt64 {
 			return errTime
 		}
 		if e.At = time.Duration(n); e.At < m.now {
 			return m.backward(e.At)
 		}
-	case columnBuffer:
+	case ColumnBuffer:
 		e.Buffer = n
-	case columnSize:
+	case ColumnSize:
 		if n > math.MaxInt64 {
 			return errors.New("size of 2^63 bytes or more")
 		}
 		e.Size = n
-	case columnAlign:
+	case ColumnAlign:
 		e.Align = n
-	case columnLimit:
+	case ColumnLimit:
 		e.Limit = n
-	case columnAddress:
+	case ColumnAddress:
 		e.Addr, e.Placed = n, true
 	}
 	return nil

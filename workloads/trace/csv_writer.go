@@ -16,7 +16,7 @@ type csvWriter struct {
 }
 
 func newCSVWriter(out *bufio.Writer) *csvWriter {
-	out.WriteString(strings.Join(csvColumns, ",") + "\n") // an error comes back at Flush
+	out.WriteString(strings.Join(columnNames, ",") + "\n") // an error comes back at Flush
 	return &csvWriter{out: out}
 }
 

@@ -97,7 +97,7 @@ func (m *miniMallocReader) read(number int, line []byte) error {
 	return m.readRow(line)
 }
 
-var columnNames = map[string]string{
+var miniMallocColumns = map[string]string{
 	"id": "id", "buffer": "id", "buffer_id": "id",
 	"lower": "lower", "start": "lower", "begin": "lower",
 	"upper": "upper", "end": "end",
@@ -107,7 +107,7 @@ var columnNames = map[string]string{
 func (m *miniMallocReader) readHeader(line string) error {
 	for field := range strings.SplitSeq(line, ",") {
 		field = strings.TrimSpace(field)
-		name, ok := columnNames[field]
+		name, ok := miniMallocColumns[field]
 		switch {
 		case field == "gaps":
 			return errors.New("column gaps: buffers that are away for part of their life are not supported")

@@ -321,7 +321,7 @@ func isPlacementLine(line []byte) bool {
 // them at least that others do not have.
 func isProblemHeader(line string) bool {
 	for field := range strings.SplitSeq(line, ",") {
-		switch columnNames[strings.TrimSpace(field)] {
+		switch miniMallocColumns[strings.TrimSpace(field)] {
 		case "lower", "upper", "end":
 			return true
 		}

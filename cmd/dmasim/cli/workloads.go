@@ -266,7 +266,7 @@ func printDemand(w io.Writer, d *generator.Demand) {
 		if p.Most > 0 {
 			most = mem.Size(p.Most).Short()
 		}
-		fmt.Fprintf(w, "  %-14s %10s %10s %8d %9s %12d\n", p.Name, most, mem.Size(p.Peak).Short(), p.Buffers, mem.Size(p.Largest).Short(), p.Allocations)
+		fmt.Fprintf(w, "  %-14s %10s %10s %8d %9s %12d\n", head(p.Name, 14), most, mem.Size(p.Peak).Short(), p.Buffers, mem.Size(p.Largest).Short(), p.Allocations)
 	}
 	fmt.Fprintln(w)
 	each := len(d.Slices) / textSlices
@@ -283,7 +283,7 @@ func printDemand(w io.Writer, d *generator.Demand) {
 			}
 			line[at] = shades[shade]
 		}
-		fmt.Fprintf(w, "  %-14s|%s|\n", p.Name, line)
+		fmt.Fprintf(w, "  %-14s|%s|\n", head(p.Name, 14), line)
 	}
 	fmt.Fprintf(w, "  %-14s 0%*s\n", "", textSlices-1, d.Duration)
 }

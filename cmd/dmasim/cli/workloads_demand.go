@@ -52,7 +52,7 @@ func (o *workloadsDemand) run(cmd *cobra.Command, args []string) error {
 	if err := o.picture.check(); err != nil {
 		return err
 	}
-	s, err := scenario.Find(args[0])
+	s, err := findScenario(args[0])
 	if err != nil {
 		return err
 	}
@@ -67,6 +67,13 @@ func (o *workloadsDemand) run(cmd *cobra.Command, args []string) error {
 	which, err := workloadNumber(v, args)
 	if err != nil {
 		return err
+	}
+	if w := &v.Spec.Workloads[which]; w.OnFailure != nil { // nobody is refused, nor asks elsewhere
+		served, err := v.With("workloads."+w.Name+".on_failure", "{}")
+		if err != nil {
+			return err
+		}
+		v = &served
 	}
 	if !cmd.Flags().Changed("seed") {
 		o.seed = v.Spec.Seed

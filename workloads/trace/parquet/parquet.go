@@ -41,38 +41,8 @@ type row struct {
 // for a file a fifth larger.
 var compression = &zstd.Codec{Level: zstd.SpeedFastest}
 
-// columns are those of row: whether they hold text, and whether a file has to have
-// them.
-var columns = []struct {
-	name         string
-	text, needed bool
-}{
-	columnTime: {"time_ns", false, true}, columnEvent: {"event", true, true},
-	columnBuffer: {"buffer", false, true}, columnSize: {"size", false, true},
-	columnAlign: {name: "align"}, columnLimit: {name: "limit"},
-	columnAddress: {name: "address"}, columnHeap: {name: "heap", text: true},
-}
-
-const (
-	columnTime = iota
-	columnEvent
-	columnBuffer
-	columnSize
-	columnAlign
-	columnLimit
-	columnAddress
-	columnHeap
-)
-
-// columnIndex returns the index of a column, or -1.
-func columnIndex(name string) int {
-	for i := range columns {
-		if columns[i].name == name {
-			return i
-		}
-	}
-	return -1
-}
+// isText says whether a column holds text, and not numbers.
+func isText(c trace.Column) bool { return c == trace.ColumnEvent || c == trace.ColumnHeap }
 
 // commentsKey is the file's key under which losses are kept.
 const commentsKey = "dmasim.missing"
@@ -80,15 +50,15 @@ const commentsKey = "dmasim.missing"
 // rows are the events of a file. They are read batch by batch, of each batch column by
 // column.
 type rows struct {
-	groups   []parquet.RowGroup // to come
-	left     int64              // rows of the current one
-	leaves   []int              // of each column of the file, the index in columns, or -1
-	columns  []*column          // of the current group; of those that the file lacks, nil
+	groups   []parquet.RowGroup        // to come
+	left     int64                     // rows of the current one
+	leaves   []trace.Column            // of each column of the file; -1: none of ours
+	columns  [trace.NumColumns]*column // of the current group; nil: the file lacks it
 	comments []string
 
 	// The batch, by column.
-	numbers [][]uint64
-	texts   [][]string
+	numbers [trace.NumColumns][]uint64
+	texts   [trace.NumColumns][]string
 	placed  []bool
 	next    int
 	batch   int // rows in it
@@ -102,7 +72,7 @@ func open(in io.ReaderAt, size int64) (r *rows, err error) {
 	if err != nil {
 		return nil, err
 	}
-	wanted := func(name string) bool { return columnIndex(name) >= 0 }
+	wanted := func(name string) bool { _, known := trace.ColumnNamed(name); return known }
 	if err := checkSchema(meta); err != nil {
 		return nil, err
 	}
@@ -113,19 +83,17 @@ func open(in io.ReaderAt, size int64) (r *rows, err error) {
 	if err != nil {
 		return nil, err
 	}
-	r = &rows{
-		groups: file.RowGroups(), columns: make([]*column, len(columns)),
-		numbers: make([][]uint64, len(columns)), texts: make([][]string, len(columns)), placed: make([]bool, batchRows),
-	}
-	for i := range columns {
-		if columns[i].text {
+	r = &rows{groups: file.RowGroups(), placed: make([]bool, batchRows)}
+	for i := range trace.NumColumns {
+		if isText(trace.Column(i)) {
 			r.texts[i] = make([]string, batchRows)
 		} else {
 			r.numbers[i] = make([]uint64, batchRows)
 		}
 	}
 	for i := range meta.Schema[1:] {
-		r.leaves = append(r.leaves, columnIndex(meta.Schema[i+1].Name))
+		leaf, _ := trace.ColumnNamed(meta.Schema[i+1].Name)
+		r.leaves = append(r.leaves, leaf)
 	}
 	if text, ok := file.Lookup(commentsKey); ok && text != "" {
 		r.comments = strings.Split(text, "\n")
@@ -135,29 +103,29 @@ func open(in io.ReaderAt, size int64) (r *rows, err error) {
 
 // checkSchema checks the names and the types of the columns, which are not nested.
 func checkSchema(meta *format.FileMetaData) error {
-	found := make([]bool, len(columns))
+	var found [trace.NumColumns]bool
 	for i := 1; i < len(meta.Schema); i++ {
 		s := &meta.Schema[i]
-		index := columnIndex(s.Name)
+		column, known := trace.ColumnNamed(s.Name)
 		switch {
 		case s.NumChildren.Valid && s.NumChildren.V > 0:
 			return fmt.Errorf("column %.40q is nested", s.Name)
 		case s.RepetitionType.Valid && s.RepetitionType.V == format.Repeated:
 			return fmt.Errorf("column %.40q is repeated", s.Name)
-		case index < 0:
+		case !known:
 			continue // tables often have more
-		case found[index]:
+		case found[column]:
 			return fmt.Errorf("two columns %s", s.Name)
-		case columns[index].text && s.Type.V != format.ByteArray:
+		case isText(column) && s.Type.V != format.ByteArray:
 			return fmt.Errorf("column %s is %v, want text", s.Name, s.Type.V)
-		case !columns[index].text && s.Type.V != format.Int64:
+		case !isText(column) && s.Type.V != format.Int64:
 			return fmt.Errorf("column %s is %v, want 64-bit integers", s.Name, s.Type.V)
 		}
-		found[index] = true
+		found[column] = true
 	}
-	for i, c := range columns {
-		if c.needed && !found[i] {
-			return fmt.Errorf("no column %s", c.name)
+	for i, is := range found {
+		if c := trace.Column(i); c.Needed() && !is {
+			return fmt.Errorf("no column %s", c)
 		}
 	}
 	return nil
@@ -185,14 +153,14 @@ func (r *rows) Read(events []trace.Event) (int, error) {
 	events = events[:to-from]
 	for i := range events {
 		events[i] = trace.Event{
-			At: time.Duration(r.numbers[columnTime][from+i]), Buffer: r.numbers[columnBuffer][from+i], Size: r.numbers[columnSize][from+i],
-			Align: r.numbers[columnAlign][from+i], Limit: r.numbers[columnLimit][from+i], Heap: r.texts[columnHeap][from+i],
+			At: time.Duration(r.numbers[trace.ColumnTime][from+i]), Buffer: r.numbers[trace.ColumnBuffer][from+i], Size: r.numbers[trace.ColumnSize][from+i],
+			Align: r.numbers[trace.ColumnAlign][from+i], Limit: r.numbers[trace.ColumnLimit][from+i], Heap: r.texts[trace.ColumnHeap][from+i],
 		}
 		e := &events[i]
 		if r.placed[from+i] {
-			e.Addr, e.Placed = r.numbers[columnAddress][from+i], true
+			e.Addr, e.Placed = r.numbers[trace.ColumnAddress][from+i], true
 		}
-		switch name := r.texts[columnEvent][from+i]; name {
+		switch name := r.texts[trace.ColumnEvent][from+i]; name {
 		case "alloc":
 		case "free":
 			e.Kind = workloads.Free
@@ -220,15 +188,15 @@ func (r *rows) fill() (err error) {
 	for i, c := range r.columns {
 		switch {
 		case c == nil:
-		case columns[i].text:
+		case isText(trace.Column(i)):
 			err = c.readTexts(r.texts[i][:n])
-		case i == columnAddress:
+		case i == int(trace.ColumnAddress):
 			err = c.readNumbers(r.numbers[i][:n], r.placed[:n])
 		default:
 			err = c.readNumbers(r.numbers[i][:n], nil)
 		}
 		if err != nil {
-			return fmt.Errorf("column %s: %w", columns[i].name, err)
+			return fmt.Errorf("column %s: %w", trace.Column(i), err)
 		}
 	}
 	r.left -= int64(n)
