@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -103,8 +102,6 @@ func (o *benchOptions) run(cmd *cobra.Command, path string) error {
 	switch {
 	case errors.As(err, new(*bench.FaultError)):
 		return failedRun{err}
-	case errors.Is(err, context.Canceled):
-		return failedRun{errors.New("interrupted")}
 	case err != nil:
 		return err
 	case o.asJSON:

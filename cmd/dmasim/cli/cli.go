@@ -21,6 +21,7 @@ import (
 	"syscall"
 
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"dmasim/internal/suggest"
 	"dmasim/sim/live/process"
@@ -88,6 +89,8 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 		return 0
 	case errors.Is(err, errNo):
 		return exitNo
+	case errors.Is(err, context.Canceled):
+		err = failedRun{errors.New("interrupted")}
 	}
 	if status := exitStatus(0); errors.As(err, &status) {
 		return int(status)
@@ -102,6 +105,21 @@ func Main(args []string, stdin io.Reader, stdout, stderr io.Writer) int {
 // oneLine joins the lines of a message, such as cobra's suggestions.
 func oneLine(err error) string {
 	return strings.Join(strings.Fields(err.Error()), " ")
+}
+
+// suggestFlag adds to the error about a flag that there is not the one that may be meant.
+func suggestFlag(cmd *cobra.Command, err error) error {
+	var unknown *pflag.NotExistError
+	if !errors.As(err, &unknown) || unknown.GetSpecifiedShortnames() != "" {
+		return err
+	}
+	var names []string
+	cmd.Flags().VisitAll(func(f *pflag.Flag) { names = append(names, f.Name) })
+	near := suggest.Nearest(unknown.GetSpecifiedName(), names)
+	if near == "" {
+		return err
+	}
+	return fmt.Errorf("%w%s", err, suggest.DidYouMean("--"+near))
 }
 
 func newRootCommand() *cobra.Command {
@@ -119,6 +137,7 @@ why?`,
 		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
 	root.CompletionOptions.DisableDefaultCmd = true
+	root.SetFlagErrorFunc(suggestFlag)
 	addGroup(root, "Everyday:", newRunCommand(), newCompareCommand(), newExplainCommand(), newReportCommand(), newSizeCommand())
 	addGroup(root, "What goes in:", newScenarioCommand(), newDevicesCommand(), newMachineCommand(), newWorkloadsCommand(), newTraceCommand(), newAllocatorsCommand())
 	addGroup(root, "Scale and proof:", newSweepCommand(), newReproduceCommand(), newBenchCommand(), newPackCommand(), newConformCommand(), newValidateCommand(), newKernelCommand())

@@ -169,7 +169,7 @@ func (o *compareOptions) run(cmd *cobra.Command, name string) error {
 	c, err := experiment.Compare(cmd.Context(), plan)
 	bars.finish()
 	if err != nil {
-		return interrupted(err)
+		return err
 	}
 	files := append(report.ComparisonFiles(c, o.formats), result.File{Name: "scenario.yaml", Write: func(w io.Writer) error {
 		_, err := w.Write(resolved)
@@ -179,7 +179,7 @@ func (o *compareOptions) run(cmd *cobra.Command, name string) error {
 	manifest.Content = "comparison"
 	manifest.Options = optionsOf(cmd.Flags(), "replications", "until", "metric", "baseline", "independent", "warmup")
 	if err := result.WriteFiles(cmd.Context(), out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
-		return interrupted(failedRun{err})
+		return failedRun{err}
 	}
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), report.NewComparisonSummary(c, out))
@@ -301,7 +301,7 @@ func (o *compareOptions) runDiff(cmd *cobra.Command, sc *scenario.Scenario) erro
 	}
 	d, err := experiment.Diverge(cmd.Context(), &sc.Variants[a], &sc.Variants[b], sc.Variants[a].Spec.Seed)
 	if err != nil {
-		return interrupted(err)
+		return err
 	}
 	if o.asJSON {
 		return printJSON(cmd.OutOrStdout(), d)

@@ -101,9 +101,6 @@ func (o *explainOptions) run(cmd *cobra.Command, name string) error {
 	default:
 		e, err = o.explainScenario(cmd.Context(), name, flags.Changed("at"))
 	}
-	if errors.Is(err, context.Canceled) {
-		return failedRun{errors.New("interrupted")}
-	}
 	if err != nil {
 		return err
 	}

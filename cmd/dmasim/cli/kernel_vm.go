@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"strings"
@@ -92,7 +91,7 @@ func (o *vmOptions) run(cmd *cobra.Command, args []string) error {
 	m := o.machine
 	if m.Kernel == "" {
 		if m.Kernel, err = o.lane.Image(cmd.Context(), cmd.ErrOrStderr()); err != nil {
-			return vmFailed(fmt.Errorf("kernel of lane %s: %w", o.lane, err))
+			return failedRun{fmt.Errorf("kernel of lane %s: %w", o.lane, err)}
 		}
 	}
 	if o.cma != "" {
@@ -105,16 +104,9 @@ func (o *vmOptions) run(cmd *cobra.Command, args []string) error {
 	status, err := vm.Run(cmd.Context(), &m, job, cmd.OutOrStdout(), cmd.ErrOrStderr())
 	switch {
 	case err != nil:
-		return vmFailed(err)
+		return failedRun{err}
 	case status != 0:
 		return exitStatus(status)
 	}
 	return nil
-}
-
-func vmFailed(err error) error {
-	if errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
-	}
-	return failedRun{err}
 }

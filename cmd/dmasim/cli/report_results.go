@@ -45,7 +45,7 @@ func (o *reportOptions) gather(cmd *cobra.Command, dirs []string) (*page.Content
 	for _, dir := range dirs {
 		part, err := o.gatherOne(cmd, dir, len(dirs))
 		if err != nil {
-			return nil, interrupted(err)
+			return nil, err
 		}
 		parts = append(parts, part)
 	}

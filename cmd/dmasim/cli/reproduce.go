@@ -2,7 +2,6 @@ package cli
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -149,8 +148,6 @@ func runAgain(cmd *cobra.Command, m result.Manifest, dir, again string) error {
 	switch {
 	case errors.Is(err, errNo): // the answer was no before
 		return nil
-	case errors.Is(err, context.Canceled):
-		return failedRun{errors.New("interrupted")}
 	case err != nil:
 		return fmt.Errorf("run %s again: %w", dir, err)
 	}

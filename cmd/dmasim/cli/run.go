@@ -214,21 +214,13 @@ func (o *runOptions) simulate(ctx context.Context, stderr io.Writer, sc *scenari
 	}
 	variants, err := run(ctx, sc.Variants, options)
 	if err != nil {
-		return nil, interrupted(err)
+		return nil, err
 	}
 	return &result.Result{
 		Manifest: result.NewManifest(sc.Name, seed),
 		Scenario: resolved,
 		Variants: variants,
 	}, nil
-}
-
-// interrupted makes a failed run of an interrupt.
-func interrupted(err error) error {
-	if errors.Is(err, context.Canceled) {
-		return failedRun{errors.New("interrupted")}
-	}
-	return err
 }
 
 // runSummary is what --json prints.

@@ -147,7 +147,7 @@ func (o *sizeOptions) run(cmd *cobra.Command, args []string) error {
 	for _, c := range cases {
 		row, err := o.search(cmd.Context(), c, unit)
 		if err != nil {
-			return interrupted(err)
+			return err
 		}
 		rows = append(rows, row)
 	}

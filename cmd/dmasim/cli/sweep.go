@@ -255,7 +255,7 @@ func (o *sweepOptions) merge(cmd *cobra.Command, e *sweep.Experiment, start time
 	manifest.Content = "sweep"
 	manifest.Options = optionsOf(cmd.Flags(), "metric", "heatmap", "frontier")
 	if err := result.WriteFiles(cmd.Context(), o.out, &manifest, result.NewHost(start, time.Since(start)), files); err != nil {
-		return interrupted(failedRun{err})
+		return failedRun{err}
 	}
 	if o.asJSON {
 		err = printJSON(cmd.OutOrStdout(), sweepSummary{e.Name, e.Cells(), e.Points(), e.Replications, r.Failed(), r.Missing(), o.out, newCheckSummaries(checks)})

@@ -117,7 +117,7 @@ func (o *convertOptions) write(cmd *cobra.Command, to string, fill func(trace.Wr
 			fmt.Fprintf(cmd.ErrOrStderr(), "dmasim: %s: %s\n", to, text)
 		}
 	}
-	return interrupted(err)
+	return err
 }
 
 // outputFormat is that of the flag, or what the name of the file means.

@@ -87,10 +87,10 @@ func (o *fitOptions) run(cmd *cobra.Command, from, to string) error {
 	}
 	report := newFitReport(from, work)
 	if report.Trace, err = o.simulate(cmd.Context(), &recorded.Variants[0]); err != nil {
-		return interrupted(err)
+		return err
 	}
 	if report.Fitted, err = o.simulate(cmd.Context(), &fitted.Variants[0]); err != nil {
-		return interrupted(err)
+		return err
 	}
 	out := cmd.OutOrStdout()
 	if to == "-" {

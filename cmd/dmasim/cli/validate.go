@@ -1,7 +1,6 @@
 package cli
 
 import (
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -92,9 +91,6 @@ func (o *validateOptions) run(cmd *cobra.Command) error {
 		return fmt.Errorf("%s:%d:1: %w", o.ops, much.At.Line, err)
 	}
 	if err != nil {
-		if errors.Is(err, context.Canceled) {
-			err = errors.New("interrupted")
-		}
 		return failedRun{fmt.Errorf("validate: %w", err)}
 	}
 	if o.picture != "" && result.ModelMap != nil {
