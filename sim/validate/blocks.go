@@ -39,12 +39,17 @@ func (s Memory) model() (*physmem.Memory, error) {
 
 // fresh returns the model of a machine's memory, all of it free. Where the pages
 // are that a zone lacks is not known, nor does it matter for what is counted as long
-// as its large blocks have room: on a PC they are below 1 MiB, else at the end.
+// as its large blocks have room: on a PC they are below 1 MiB, else at the end, but
+// CMA areas lack none.
 func (s Memory) fresh() (*physmem.Memory, error) {
 	page := uint64(s.PageSize)
 	cfg := physmem.Config{Page: page, MinFree: uint64(s.MinFree), CMA: s.Areas}
 	if s.PagesPerBlock > 0 {
 		cfg.PageblockOrder = uint(bits.Len64(s.PagesPerBlock) - 1)
+	}
+	var areas mem.RangeSet
+	for _, a := range s.Areas {
+		areas = areas.Union(mem.RangeSet{a.Range})
 	}
 	for _, z := range s.Zones {
 		lo, lacking := uint64(z.Start)*page, (z.Spanned-z.Managed)*page
@@ -52,8 +57,14 @@ func (s Memory) fresh() (*physmem.Memory, error) {
 			low := min(lacking, legacy-lo)
 			lo, lacking = lo+low, lacking-low
 		}
-		hi := uint64(z.Start)*page + z.Spanned*page - lacking
-		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: mem.NewRangeSet(mem.Range{Lo: lo, Hi: hi})})
+		spanned := mem.NewRangeSet(mem.Range{Lo: lo, Hi: uint64(z.Start)*page + z.Spanned*page})
+		rest := spanned.Subtract(areas)
+		for i := len(rest) - 1; i >= 0 && lacking > 0; i-- {
+			cut := min(lacking, rest[i].Size())
+			rest[i].Hi -= cut
+			lacking -= cut
+		}
+		cfg.Zones = append(cfg.Zones, physmem.Zone{Name: z.Name, Ranges: rest.Union(spanned.Intersect(areas))})
 	}
 	return physmem.New(cfg)
 }

@@ -26,6 +26,8 @@ type board struct {
 	blocks  map[string][]validate.PageBlock
 	held    validate.Held
 	calls   int // of Alloc and Close
+	areas   []physmem.Area
+	before  uint64 // pages that the zone spans before its memory
 	lie     func(number int, a *validate.Allocation, c *validate.Closing)
 }
 
@@ -35,12 +37,12 @@ const (
 	boardPage  = 4096
 )
 
-func newBoard(t *testing.T) *board {
-	b := &board{t: t, buffers: map[string]heap.Buffer{}, blocks: map[string][]validate.PageBlock{}}
+func newBoard(t *testing.T, areas ...physmem.Area) *board {
+	b := &board{t: t, areas: areas, buffers: map[string]heap.Buffer{}, blocks: map[string][]validate.PageBlock{}}
 	var err error
 	b.memory, err = physmem.New(physmem.Config{Page: boardPage, Zones: []physmem.Zone{
 		{Name: "Normal", Ranges: mem.NewRangeSet(mem.Range{Lo: 1 << 32, Hi: 1<<32 + boardPages*boardPage})},
-	}})
+	}, CMA: areas})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -59,7 +61,7 @@ func newBoard(t *testing.T) *board {
 func (b *board) state() *machine.State {
 	z := b.memory.Zone(0)
 	s := machine.ZoneState{
-		Name: "Normal", Start: 1 << 20, Spanned: boardPages, Present: boardPages, Managed: z.Managed,
+		Name: "Normal", Start: mem.PFN(1<<20 - b.before), Spanned: b.before + boardPages, Present: boardPages, Managed: z.Managed,
 		Min: z.Min, Low: z.Low, High: z.High, Pages: machine.Pages{Free: z.Free, Kernel: z.Managed - z.Free},
 	}
 	for t, name := range []string{"Unmovable", "Movable", "Reclaimable", "CMA"} {
@@ -70,7 +72,7 @@ func (b *board) state() *machine.State {
 }
 
 func (b *board) Memory() (validate.Memory, error) {
-	return validate.Memory{State: b.state()}, nil
+	return validate.Memory{State: b.state(), Areas: b.areas}, nil
 }
 
 func (b *board) Alloc(id string, bytes uint64) (validate.Allocation, error) {
@@ -169,6 +171,23 @@ func TestSystemSequence(t *testing.T) {
 	for _, a := range c.Aspects {
 		if a.Name == "cma placement" && a.Operations != len(list) {
 			t.Errorf("%+v, want %d operations", a, len(list))
+		}
+	}
+}
+
+// TestSystemSequenceBesideArea has a CMA area at the end of a zone, which lacks pages
+// elsewhere: before its memory, by as much as lies behind the area and more.
+func TestSystemSequenceBesideArea(t *testing.T) {
+	const end = 1<<32 + boardPages*boardPage
+	for _, area := range []mem.Range{{Lo: end - 16<<20, Hi: end}, {Lo: end - 24<<20, Hi: end - 4<<20}} {
+		b := newBoard(t, physmem.Area{Name: "reserved", Range: area})
+		b.before = 4096
+		mix := validate.SystemMix{Seed: 3, Requests: 30, PageSize: boardPage, Memory: 32 << 20}
+		c, err := validate.CompareSequence(context.Background(), mix.Random(), validate.Sides{System: b})
+		var r validate.Report
+		r.Add(c.Aspects...)
+		if err != nil || !r.Agree {
+			t.Errorf("area %v: %v: %+v", area, err, c)
 		}
 	}
 }
