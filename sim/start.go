@@ -61,7 +61,8 @@ func (s *Simulation) fillWith(p physmem.Population) error {
 
 // importState makes memory as a real machine counted it. Programs that ran there
 // are one owner, which is never killed, since nobody knows which they were. What
-// lay on the lists of its CPUs is the kernel's.
+// lay on the lists of its CPUs is page cache: it may be of any type of pageblock, and
+// is given when memory is short.
 func (s *Simulation) importState() error {
 	m := s.cfg.Machine
 	programs, err := s.memory.AddOwner(physmem.OwnerConfig{Name: "programs", Unkillable: true})
@@ -73,7 +74,7 @@ func (s *Simulation) importState() error {
 	for i := range m.State.Zones {
 		z := &m.State.Zones[i]
 		anonymous += z.Pages.Anonymous
-		cache += z.Pages.PageCache + z.Pages.Unevictable
+		cache += z.Pages.PageCache + z.Pages.Unevictable + z.Pages.PerCPU
 		var counts physmem.FreeCounts
 		for _, t := range z.Types {
 			known, ok := migrateTypes[t.Name]

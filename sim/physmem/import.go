@@ -45,7 +45,9 @@ type State struct {
 // Import brings memory that is as New returned it, but for its owners, into a
 // state. Its free lists then have exactly the counts of the state. Kernel
 // pages lie in unmovable pageblocks and movable pages in others as far as they
-// fit. LRU lists are in random order.
+// fit. The kernel also has what is in use of CMA areas and of zones for movable pages
+// beyond the movable pages, as buffers of drivers and huge pages are on a real
+// machine. LRU lists are in random order.
 //
 // The error is ErrState, and nothing changed, if there is no such memory.
 func (m *Memory) Import(s State) error {
@@ -69,9 +71,6 @@ func (m *Memory) Import(s State) error {
 		}
 		f.restricted += layouts[i].restricted
 	}
-	if f.restricted > f.movable {
-		return fmt.Errorf("import a state: %d pages must be movable, %d are: %w", f.restricted, f.movable, ErrState)
-	}
 	for i := range m.zones {
 		m.build(&m.zones[i], layouts[i], f)
 	}
@@ -84,7 +83,7 @@ type filling struct {
 	used       []Population
 	kernel     uint64 // pages
 	movable    uint64
-	restricted uint64 // pages that only movable ones can take
+	restricted uint64 // pages that movable ones take first
 }
 
 // filling checks the amounts of a state.
@@ -134,7 +133,7 @@ func (m *Memory) filling(s State) (*filling, error) {
 type layout struct {
 	free       []Block
 	types      []pageblockType
-	restricted uint64 // pages in use that must be movable
+	restricted uint64 // pages in use where movable ones come first
 }
 
 type pageblockType struct {
@@ -367,7 +366,7 @@ func (f *filling) next(t buddy.Type, movableOnly bool) setID {
 	switch {
 	case movableOnly || t == buddy.CMA:
 		f.restricted--
-		movable = true
+		movable = f.movable > 0
 	case t == buddy.Movable:
 		movable = movable || f.movable > f.restricted
 	case f.movable <= f.restricted:

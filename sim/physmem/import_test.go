@@ -83,6 +83,39 @@ func TestImport(t *testing.T) {
 	})
 }
 
+// TestImportPinned has more pages in use in a CMA area, and in a zone for movable
+// pages, than there are movable ones.
+func TestImportPinned(t *testing.T) {
+	for name, cfg := range map[string]physmem.Config{
+		"area": {Zones: normal(8192), CMA: []physmem.Area{{Name: "cma", Range: pages(4096, 8192)}}},
+		"zone": {Zones: []physmem.Zone{{Name: "Normal", Ranges: mem.RangeSet{pages(0, 4096)}}, {Name: "Movable", Ranges: mem.RangeSet{pages(4096, 8192)}}}},
+	} {
+		m := newMemory(t, cfg)
+		o := addOwner(t, m, physmem.OwnerConfig{})
+		state := physmem.State{
+			Zones: make([]physmem.FreeCounts, len(cfg.Zones)),
+			Used:  []physmem.Population{{Owner: o, Kind: physmem.Anonymous, Pages: 1000}, {Owner: o, Kind: physmem.PageCache, Pages: 500}},
+		}
+		state.Zones[0].ByType[buddy.Movable][10] = 3
+		if err := m.Import(state); err != nil {
+			t.Errorf("%s: %v", name, err)
+			continue
+		}
+		check(t, m)
+		of := map[physmem.Owner]uint64{}
+		for pfn := uint64(4096); pfn < 8192; pfn++ {
+			kind, owner := m.At(pfn)
+			of[owner]++
+			if (owner == 0) != (kind == physmem.Kernel) {
+				t.Fatalf("%s: page %d is %s of %d", name, pfn, kind, owner)
+			}
+		}
+		if of[o] != 1500 || of[0] != 4096-1500 {
+			t.Errorf("%s: has pages by owner %v", name, of)
+		}
+	}
+}
+
 // TestImportBuddyinfo knows the orders only.
 func TestImportBuddyinfo(t *testing.T) {
 	cfg := pc(2 << 30)

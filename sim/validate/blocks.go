@@ -72,7 +72,8 @@ func (s Memory) fresh() (*physmem.Memory, error) {
 // typeNames are the migrate types of pagetypeinfo that pageblocks keep.
 var typeNames = []string{buddy.Unmovable: "Unmovable", buddy.Movable: "Movable", buddy.Reclaimable: "Reclaimable", buddy.CMA: "CMA"}
 
-// importState puts memory into the state that a machine counts.
+// importState puts memory into the state that a machine counts. Pages on the lists of
+// its CPUs come from blocks of any type, as movable pages do, and count as those.
 func importState(m *physmem.Memory, s *machine.State) error {
 	used, err := m.AddOwner(physmem.OwnerConfig{Name: "programs", Unkillable: true})
 	if err != nil {
@@ -98,7 +99,7 @@ func importState(m *physmem.Memory, s *machine.State) error {
 			}
 		}
 		state.Zones = append(state.Zones, counts)
-		movable += z.Pages.Anonymous + z.Pages.PageCache + z.Pages.Unevictable
+		movable += z.Pages.Anonymous + z.Pages.PageCache + z.Pages.Unevictable + z.Pages.PerCPU
 	}
 	state.Used = []physmem.Population{{Owner: used, Kind: physmem.Anonymous, Pages: movable}}
 	return m.Import(state)
