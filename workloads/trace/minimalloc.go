@@ -10,6 +10,7 @@ import (
 	"io"
 	"iter"
 	"math"
+	"math/bits"
 	"slices"
 	"strconv"
 	"strings"
@@ -51,37 +52,53 @@ type Buffer struct {
 func ReadMiniMalloc(r io.Reader, path string) (*Problem, error) {
 	text := lines{lineReader: lineReader{in: bufio.NewReaderSize(r, maxLine)}, path: path}
 	m := miniMallocReader{seed: maphash.MakeSeed()}
-	for {
-		line, err := text.next()
-		if err == io.EOF {
-			break
-		}
-		if err != nil {
-			return nil, err
-		}
-		if err := m.read(text.number, line); err != nil {
-			return nil, text.fail(0, err)
-		}
+	err := m.readAll(&text)
+	// Of two errors the first in the file is told, and ids are compared at the end.
+	if again, first, ok := m.duplicate(); ok {
+		text.number = rowLine(again)
+		return nil, text.fail(0, fmt.Errorf("id %.40q is already that of line %d", m.problem.Buffers[again].ID, rowLine(first)))
 	}
-	text.number++
-	switch {
-	case len(m.columns) == 0:
-		return nil, text.fail(0, errors.New("no header: want the columns id, lower, upper and size"))
-	case len(m.problem.Buffers) == 0:
-		return nil, text.fail(0, errors.New("no buffers follow the header"))
+	if err != nil {
+		return nil, err
 	}
 	return &m.problem, nil
 }
+
+// rowLine returns the line of a buffer.
+func rowLine(index int) int { return index + 2 } // behind the header
 
 // miniMallocReader reads a file line by line.
 type miniMallocReader struct {
 	problem Problem
 	columns []string        // by their first names, but "end"
 	ids     strings.Builder // many in one piece of memory
-	byID    table[int]      // hash of an id → index of the buffer, see duplicate
+	hashes  []uint64        // of the ids of the buffers
 	seed    maphash.Seed
 	total   uint64 // bytes
 	ended   bool   // an empty line was read
+}
+
+func (m *miniMallocReader) readAll(text *lines) error {
+	for {
+		line, err := text.next()
+		if err == io.EOF {
+			break
+		}
+		if err != nil {
+			return err
+		}
+		if err := m.read(text.number, line); err != nil {
+			return text.fail(0, err)
+		}
+	}
+	text.number++
+	switch {
+	case len(m.columns) == 0:
+		return text.fail(0, errors.New("no header: want the columns id, lower, upper and size"))
+	case len(m.problem.Buffers) == 0:
+		return text.fail(0, errors.New("no buffers follow the header"))
+	}
+	return nil
 }
 
 func (m *miniMallocReader) read(number int, line []byte) error {
@@ -152,10 +169,6 @@ func (m *miniMallocReader) readRow(line []byte) error {
 	if len(id) == 0 {
 		return errors.New("id is empty")
 	}
-	key, first := m.duplicate(id)
-	if first >= 0 {
-		return fmt.Errorf("id %.40q is already that of line %d", id, first+2) // behind the header
-	}
 	if b.Upper <= b.Lower {
 		return fmt.Errorf("the lifetime [%d, %d) is empty", b.Lower, b.Upper)
 	}
@@ -167,23 +180,30 @@ func (m *miniMallocReader) readRow(line []byte) error {
 	}
 	m.total += b.Size
 	b.ID = m.keep(id)
-	m.byID.add(key, len(m.problem.Buffers))
+	m.hashes = append(m.hashes, maphash.Bytes(m.seed, id))
+	if n := len(m.problem.Buffers); n == cap(m.problem.Buffers) {
+		m.problem.Buffers = slices.Grow(m.problem.Buffers, n+1)
+	}
 	m.problem.Buffers = append(m.problem.Buffers, b)
 	return nil
 }
 
-// duplicate returns the index of the buffer that has an id, or -1 and the key in byID
-// under which one is to be noted. Ids whose hashes are the same have keys in a row.
-func (m *miniMallocReader) duplicate(id []byte) (key uint64, index int) {
-	for key = maphash.Bytes(m.seed, id); ; key++ {
-		i := m.byID.get(key)
-		switch {
-		case i == nil:
-			return key, -1
-		case m.problem.Buffers[*i].ID == string(id):
-			return key, *i
+// duplicate returns the index of the first buffer whose id another before it has, and
+// that one's. It compares all ids at once, with a table that holds nothing but
+// indices: one look at memory for each of them.
+func (m *miniMallocReader) duplicate() (again, first int, ok bool) {
+	buffers := m.problem.Buffers
+	table := make([]uint32, 2<<bits.Len(uint(len(buffers)))) // of indices from 1; 0: none
+	for i, hash := range m.hashes {
+		at := int(hash) & (len(table) - 1)
+		for ; table[at] != 0; at = (at + 1) & (len(table) - 1) {
+			if j := int(table[at] - 1); m.hashes[j] == hash && buffers[j].ID == buffers[i].ID {
+				return i, j, true
+			}
 		}
+		table[at] = uint32(i + 1)
 	}
+	return 0, 0, false
 }
 
 // keep returns an id that stays.
@@ -275,37 +295,73 @@ func (p *Problem) Load() uint64 {
 
 // sweep goes through the starts and ends of buffers by time.
 type sweep struct {
-	buffers []Buffer
-	starts  []int // indices into buffers, by time
-	ends    []bufferEnd
+	buffers      []Buffer
+	starts, ends []moment
 }
 
-// bufferEnd is where a buffer ends, beside its index: to sort by the time, no buffer
-// is looked at.
-type bufferEnd struct {
-	at    int64
+// moment is when a buffer starts or ends, beside its index: to sort by the time, no
+// buffer is looked at.
+type moment struct {
+	at    int64 // at least 0
 	index int
 }
 
 func newSweep(buffers []Buffer, order Order) sweep {
-	s := sweep{buffers, make([]int, len(buffers)), make([]bufferEnd, len(buffers))}
+	starts, ends := make([]moment, len(buffers)), make([]moment, len(buffers))
 	for i := range buffers {
-		s.starts[i], s.ends[i] = i, bufferEnd{buffers[i].Upper, i}
+		starts[i], ends[i] = moment{buffers[i].Lower, i}, moment{buffers[i].Upper, i}
 	}
-	slices.SortFunc(s.starts, func(i, j int) int {
-		a, b := &buffers[i], &buffers[j]
-		if order == StartSizeOrder {
-			return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(b.Size, a.Size), cmp.Compare(i, j))
-		}
-		return cmp.Or(cmp.Compare(a.Lower, b.Lower), cmp.Compare(i, j))
-	})
-	slices.SortFunc(s.ends, func(a, b bufferEnd) int {
-		if a.at != b.at {
-			return cmp.Compare(a.at, b.at)
-		}
-		return cmp.Compare(a.index, b.index)
-	})
+	s := sweep{buffers, byTime(starts), byTime(ends)}
+	if order == StartSizeOrder {
+		s.largestFirst()
+	}
 	return s
+}
+
+// byTime returns moments by time, and those of one time in the order in which they
+// are. It is a radix sort (Knuth, The Art of Computer Programming, volume 3, section
+// 5.2.5, algorithm R), whose time grows with the number of moments only.
+func byTime(list []moment) []moment {
+	if slices.IsSortedFunc(list, func(a, b moment) int { return cmp.Compare(a.at, b.at) }) {
+		return list
+	}
+	const digit = 11 // bits
+	most := int64(0)
+	for _, m := range list {
+		most = max(most, m.at)
+	}
+	sorted := make([]moment, len(list))
+	for shift := 0; most>>shift > 0; shift += digit {
+		var next [1 << digit]int // where the next with a digit goes
+		for _, m := range list {
+			next[m.at>>shift&(1<<digit-1)]++
+		}
+		sum := 0
+		for i, n := range next {
+			next[i], sum = sum, sum+n
+		}
+		for _, m := range list {
+			to := &next[m.at>>shift&(1<<digit-1)]
+			sorted[*to] = m
+			*to++
+		}
+		list, sorted = sorted, list
+	}
+	return list
+}
+
+// largestFirst orders the buffers that start at a time by size.
+func (s *sweep) largestFirst() {
+	for from := 0; from < len(s.starts); {
+		to := from + 1
+		for to < len(s.starts) && s.starts[to].at == s.starts[from].at {
+			to++
+		}
+		slices.SortStableFunc(s.starts[from:to], func(a, b moment) int {
+			return cmp.Compare(s.buffers[b.index].Size, s.buffers[a.index].Size)
+		})
+		from = to
+	}
 }
 
 // next returns the index of the next buffer that starts or ends.
@@ -313,8 +369,8 @@ func (s *sweep) next() (i int, end, ok bool) {
 	if len(s.ends) == 0 {
 		return 0, false, false
 	}
-	if len(s.starts) > 0 && s.buffers[s.starts[0]].Lower < s.ends[0].at {
-		i, s.starts = s.starts[0], s.starts[1:]
+	if len(s.starts) > 0 && s.starts[0].at < s.ends[0].at {
+		i, s.starts = s.starts[0].index, s.starts[1:]
 		return i, false, true
 	}
 	i, s.ends = s.ends[0].index, s.ends[1:]

@@ -200,30 +200,32 @@ func TestReadMiniMallocErrors(t *testing.T) {
 	const header = "id,lower,upper,size\n"
 	long := strings.Repeat("9", 100)
 	for text, want := range map[string]string{
-		"":                                     "x.csv:1: no header: want the columns id, lower, upper and size",
-		header:                                 "x.csv:2: no buffers follow the header",
-		"\n" + header:                          `x.csv:1: unknown column ""`,
-		"id,lower,upper\n":                     "x.csv:1: no column size",
-		"id,lower,size\n":                      "x.csv:1: no column upper",
-		"id,end,size\n":                        "x.csv:1: no column lower",
-		"id,lower,upper,bytes":                 `x.csv:1: unknown column "bytes"`,
-		"id,start,lower,end":                   "x.csv:1: two columns for lower",
-		header + "1,0,3\n":                     "x.csv:2: 3 fields, want 4",
-		header + "1,0,3,4,5\n":                 "x.csv:2: 5 fields, want 4",
-		header + "1,0,3,4\n2,1":                "x.csv:3: 2 fields, want 4",
-		header + ",0,3,4\n":                    "x.csv:2: id is empty",
-		header + "1,0,3,4\n2,1,3,4\n1,5,6,7":   `x.csv:4: id "1" is already that of line 2`,
-		header + "1,3,3,4\n":                   "x.csv:2: the lifetime [3, 3) is empty",
-		header + "1,5,3,4\n":                   "x.csv:2: the lifetime [5, 3) is empty",
-		header + "1,-5,3,4\n":                  "x.csv:2: lower -5 is negative",
-		header + "1,0,-3,4\n":                  "x.csv:2: upper -3 is negative",
-		header + "1,0,3,-4\n":                  "x.csv:2: size -4 is negative",
-		header + "1,0,3,0\n":                   "x.csv:2: size is 0",
-		header + "1,0,3,4KiB\n":                `x.csv:2: size "4KiB" is not a whole number`,
-		header + "1,0,3.5,4\n":                 `x.csv:2: upper "3.5" is not a whole number`,
-		header + "1,0,,4\n":                    `x.csv:2: upper "" is not a whole number`,
-		header + "1,0," + long + ",4\n":        `x.csv:2: upper "` + long[:40] + `" does not fit in 64 bits`,
-		header + "1,0,3,9223372036854775808\n": `x.csv:2: size "9223372036854775808" does not fit in 64 bits`,
+		"":                                                    "x.csv:1: no header: want the columns id, lower, upper and size",
+		header:                                                "x.csv:2: no buffers follow the header",
+		"\n" + header:                                         `x.csv:1: unknown column ""`,
+		"id,lower,upper\n":                                    "x.csv:1: no column size",
+		"id,lower,size\n":                                     "x.csv:1: no column upper",
+		"id,end,size\n":                                       "x.csv:1: no column lower",
+		"id,lower,upper,bytes":                                `x.csv:1: unknown column "bytes"`,
+		"id,start,lower,end":                                  "x.csv:1: two columns for lower",
+		header + "1,0,3\n":                                    "x.csv:2: 3 fields, want 4",
+		header + "1,0,3,4,5\n":                                "x.csv:2: 5 fields, want 4",
+		header + "1,0,3,4\n2,1":                               "x.csv:3: 2 fields, want 4",
+		header + ",0,3,4\n":                                   "x.csv:2: id is empty",
+		header + "1,0,3,4\n2,1,3,4\n1,5,6,7":                  `x.csv:4: id "1" is already that of line 2`,
+		header + "1,0,3,4\n1,5,6,7\n2,0,x,1":                  `x.csv:3: id "1" is already that of line 2`, // before what is wrong behind it
+		header + "1,0,3,4\n2,0,x,1\n1,5,6,7":                  `x.csv:3: upper "x" is not a whole number`,
+		header + "1,3,3,4\n":                                  "x.csv:2: the lifetime [3, 3) is empty",
+		header + "1,5,3,4\n":                                  "x.csv:2: the lifetime [5, 3) is empty",
+		header + "1,-5,3,4\n":                                 "x.csv:2: lower -5 is negative",
+		header + "1,0,-3,4\n":                                 "x.csv:2: upper -3 is negative",
+		header + "1,0,3,-4\n":                                 "x.csv:2: size -4 is negative",
+		header + "1,0,3,0\n":                                  "x.csv:2: size is 0",
+		header + "1,0,3,4KiB\n":                               `x.csv:2: size "4KiB" is not a whole number`,
+		header + "1,0,3.5,4\n":                                `x.csv:2: upper "3.5" is not a whole number`,
+		header + "1,0,,4\n":                                   `x.csv:2: upper "" is not a whole number`,
+		header + "1,0," + long + ",4\n":                       `x.csv:2: upper "` + long[:40] + `" does not fit in 64 bits`,
+		header + "1,0,3,9223372036854775808\n":                `x.csv:2: size "9223372036854775808" does not fit in 64 bits`,
 		header + "1,0,3,9223372036854775807\n2,7,8,1\n":       "x.csv:3: the sizes sum to 2^63 bytes or more",
 		header + "1,0,3,4\n\n2,0,3,4\n":                       "x.csv:4: a row after an empty line, which ends the file for MiniMalloc",
 		"id,lower,end,size\n1,0,9223372036854775807,4\n":      "x.csv:2: end 9223372036854775807: the time after it does not fit in 64 bits",
@@ -281,12 +283,13 @@ func TestReadMiniMallocStopsInLongLine(t *testing.T) {
 func anyProblem() *rapid.Generator[*trace.Problem] {
 	return rapid.Custom(func(t *rapid.T) *trace.Problem {
 		p := &trace.Problem{}
+		unit := rapid.SampledFrom([]int64{1, 1999, 1<<30 + 1}).Draw(t, "unit") // times of few digits and of many
 		for i := range rapid.IntRange(1, 30).Draw(t, "buffers") {
-			lower := rapid.Int64Range(0, 20).Draw(t, "lower")
+			lower := unit * rapid.Int64Range(0, 20).Draw(t, "lower")
 			p.Buffers = append(p.Buffers, trace.Buffer{
 				ID:    fmt.Sprint("b", i),
 				Lower: lower,
-				Upper: lower + rapid.Int64Range(1, 10).Draw(t, "life"),
+				Upper: lower + unit*rapid.Int64Range(1, 10).Draw(t, "life"),
 				Size:  rapid.Uint64Range(1, 5).Draw(t, "size"),
 				Align: 1,
 			})
@@ -325,6 +328,9 @@ func checkReplay(t interface{ Fatalf(string, ...any) }, problem *trace.Problem, 
 		if op.Kind == workloads.Free {
 			if !live[op.Buffer] || op.At != time.Duration(b.Upper)*tick {
 				t.Fatalf("%+v: want the end of a live buffer, this is %+v", op, b)
+			}
+			if last.Kind == workloads.Free && last.At == op.At && last.Buffer > op.Buffer {
+				t.Fatalf("%+v after %+v", op, last)
 			}
 			delete(live, op.Buffer)
 			freed[op.Buffer] = true

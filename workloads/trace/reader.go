@@ -336,16 +336,18 @@ type problemEvents struct {
 }
 
 func (p *problemEvents) next(m *matcher) error {
-	i, end, ok := p.sweep.next()
-	if !ok {
-		return io.EOF
+	for len(m.ready) < batchEvents {
+		i, end, ok := p.sweep.next()
+		if !ok {
+			return io.EOF
+		}
+		b := &p.sweep.buffers[i]
+		e := Event{At: time.Duration(b.Lower) * p.tick, Buffer: uint64(i), Size: b.Size, Align: b.Align}
+		if end {
+			e = Event{At: time.Duration(b.Upper) * p.tick, Kind: workloads.Free, Buffer: uint64(i), Size: b.Size}
+		}
+		m.ready = append(m.ready, e)
 	}
-	b := &p.sweep.buffers[i]
-	e := Event{At: time.Duration(b.Lower) * p.tick, Buffer: uint64(i), Size: b.Size, Align: b.Align}
-	if end {
-		e = Event{At: time.Duration(b.Upper) * p.tick, Kind: workloads.Free, Buffer: uint64(i), Size: b.Size}
-	}
-	m.ready = append(m.ready, e)
 	return nil
 }
 
