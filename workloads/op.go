@@ -69,3 +69,11 @@ type BatchSource interface {
 	// is room for only at the end of the work or at an error.
 	Fill(ops []Op) int
 }
+
+// Counted is a source that may know how much work it has before it has done any.
+type Counted interface {
+	Source
+	// Operations returns how many operations it has from beginning to end, 0 where that
+	// is not known. A free has an allocation before it.
+	Operations() uint64
+}

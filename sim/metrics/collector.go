@@ -11,6 +11,7 @@ import (
 	"dmasim/sim"
 	"dmasim/sim/heap"
 	"dmasim/sim/physmem"
+	"dmasim/workloads"
 )
 
 const (
@@ -82,7 +83,7 @@ type reach struct {
 // NewCollector makes a collector for a simulation of cfg and makes it observe
 // the simulation.
 func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
-	c := &Collector{cfg: cfg, now: s.Now, stride: 1, untilNext: 1}
+	c := &Collector{cfg: cfg, now: s.Now, stride: firstStride(cfg), untilNext: 1}
 	if cfg.Duration > 0 {
 		c.grid = max(cfg.Duration/gridSamples, 1)
 		c.next = c.grid
@@ -119,6 +120,30 @@ func NewCollector(cfg sim.Config, s *sim.Simulation) *Collector {
 	s.Observe(c)
 	c.sample(0)
 	return c
+}
+
+// firstStride returns how many events may lie between the first samples. Halving the
+// rate only when there are too many samples, a long run takes hundreds for each time
+// that it doubles, of which few are kept; from its operations a run may know better.
+// It has at least half as many events: of the operations only frees of buffers that
+// were refused are none.
+func firstStride(cfg sim.Config) uint64 {
+	if cfg.Duration > 0 || len(cfg.Processes) > 0 {
+		return 1
+	}
+	operations := uint64(0)
+	for _, in := range cfg.Inputs {
+		counted, ok := in.Source.(workloads.Counted)
+		if !ok || counted.Operations() == 0 {
+			return 1
+		}
+		operations += counted.Operations()
+	}
+	stride := uint64(1)
+	for operations/2 > (maxSamples-1)*stride {
+		stride *= 2
+	}
+	return stride
 }
 
 // Advance implements sim.Observer: what held until now is sampled where grid
@@ -177,10 +202,10 @@ func (c *Collector) countDown(at time.Duration) {
 		return
 	}
 	c.sample(at)
-	if len(c.sampleTime) >= maxSamples {
-		c.thin()
-	}
 	c.untilNext = c.stride
+	if len(c.sampleTime) >= maxSamples {
+		c.thin() // the last one, too: the next is as far from the one before
+	}
 }
 
 // countWaste adds the waste of a buffer that is live from then on, and takes it off

@@ -3,6 +3,8 @@ package metrics_test
 import (
 	"context"
 	"fmt"
+	"math/rand/v2"
+	"reflect"
 	"testing"
 	"time"
 
@@ -166,6 +168,46 @@ func TestSeriesAreBoundedAndKeepPeaks(t *testing.T) {
 
 // TestWhatHoldsForNoTimeIsNotSampled frees one buffer and allocates another at
 // the same instant.
+// countedList is a list that knows how long it is.
+type countedList struct{ list }
+
+func (l *countedList) Operations() uint64 { return uint64(len(l.list)) }
+
+// TestSamplesOfKnownLength measures the same whether the length of the work is known
+// or not.
+func TestSamplesOfKnownLength(t *testing.T) {
+	for _, n := range []int{10, 1023, 1024, 2047, 5000, 40_000} {
+		for _, size := range []uint64{2, 30} { // with 30, most requests are refused
+			draws := rand.New(rand.NewPCG(uint64(n), size))
+			var ops []workloads.Op
+			live := []uint64{}
+			for i := range n {
+				o := workloads.Op{At: time.Duration(i), Buffer: uint64(i), Size: size}
+				if len(live) > 20 || len(live) > 0 && draws.IntN(2) == 0 {
+					at := draws.IntN(len(live))
+					o.Kind, o.Buffer, o.Size = workloads.Free, live[at], 0
+					live[at] = live[len(live)-1]
+					live = live[:len(live)-1]
+				} else {
+					live = append(live, o.Buffer)
+				}
+				ops = append(ops, o)
+			}
+			cfg := system(t, ops...)
+			cfg.CheckEvery = 0
+			want := collect(t, cfg)
+			cfg.Inputs[0].Source = &countedList{ops}
+			got := collect(t, cfg)
+			if !reflect.DeepEqual(got, want) {
+				t.Errorf("%d operations of %d bytes: %d samples, want %d", n, size, len(got.Samples), len(want.Samples))
+			}
+			if most := 1024; len(want.Samples) > most || n > most && len(want.Samples) < most/4 {
+				t.Errorf("%d operations: %d samples", n, len(want.Samples))
+			}
+		}
+	}
+}
+
 func TestWhatHoldsForNoTimeIsNotSampled(t *testing.T) {
 	run := collect(t, system(t, op(0, 0, 50, 10), op(10, 0, 40, 10), op(20, 0, 30, 10)))
 	var got []string

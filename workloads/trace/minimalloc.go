@@ -439,5 +439,8 @@ func (r *Replay) Next(*workloads.Outcome) (workloads.Op, bool) {
 	return workloads.Op{At: time.Duration(b.Lower) * r.tick, Kind: workloads.Alloc, Buffer: uint64(i), Size: b.Size, Align: b.Align}, true
 }
 
+// Operations implements workloads.Counted.
+func (r *Replay) Operations() uint64 { return uint64(2 * len(r.sweep.buffers)) }
+
 // Err implements workloads.Source; a replay does not fail.
 func (r *Replay) Err() error { return nil }

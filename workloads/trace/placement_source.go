@@ -53,6 +53,9 @@ func (s *PlacementSource) Fill(ops []workloads.Op) int {
 	return n
 }
 
+// Operations implements workloads.Counted: a binary trace knows.
+func (s *PlacementSource) Operations() uint64 { return s.reader.Header.Records }
+
 // Err implements workloads.Source. The error is that of the reader or ErrTooLong.
 func (s *PlacementSource) Err() error {
 	if s.err != nil {

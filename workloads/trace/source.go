@@ -53,6 +53,15 @@ func (s *Source) Fill(ops []workloads.Op) int {
 	return len(ops)
 }
 
+// Operations implements workloads.Counted: binary placement traces know, and those of
+// MiniMalloc's, which are read as a whole.
+func (s *Source) Operations() uint64 {
+	if problem := s.reader.Problem(); problem != nil {
+		return uint64(2 * len(problem.Buffers))
+	}
+	return s.reader.Header().Records
+}
+
 // Err implements workloads.Source.
 func (s *Source) Err() error { return s.reader.Err() }
 
