@@ -54,8 +54,8 @@ func (l *Ledger) checkBlocks() ([]Usage, error) {
 func (l *Ledger) checkCounters(sums []Usage) error {
 	var total Usage
 	for owner, sum := range sums {
-		if sum != l.owners[owner] {
-			return fmt.Errorf("owner %d has %+v counted, %+v by its blocks", owner, l.owners[owner], sum)
+		if sum != l.owners[owner].Usage {
+			return fmt.Errorf("owner %d has %+v counted, %+v by its blocks", owner, l.owners[owner].Usage, sum)
 		}
 		total.Blocks += sum.Blocks
 		total.Reserved += sum.Reserved

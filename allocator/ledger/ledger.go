@@ -16,7 +16,7 @@ type Ledger struct {
 	capacity uint64
 
 	total         Usage
-	owners        []Usage
+	owners        []owner
 	peakReserved  uint64
 	peakRequested uint64
 	highWater     uint64
@@ -26,7 +26,6 @@ type Ledger struct {
 	spare  []Handle // of blocks that are not live
 
 	watches []watch
-	spoils  [][]int32 // by owner: the watches that its blocks pollute
 
 	// What happened since the hole index was brought up to date: the blocks in
 	// it that were freed, and the blocks that may have to be taken out of it.
@@ -40,7 +39,7 @@ type Ledger struct {
 	order  []Entry  // live blocks by address, and some that were freed since: see ordered
 	recent []Handle // of all other live blocks, and of some that were freed
 
-	fresh, sorted []Entry // reused by Live
+	fresh, sorted, former []Entry // reused by Live
 }
 
 // Handle names a live block. Handles are small numbers, below the largest
@@ -52,6 +51,12 @@ type Handle uint32
 type Usage struct {
 	Blocks              int
 	Reserved, Requested uint64
+}
+
+// owner is what one has, and the watches that its blocks pollute.
+type owner struct {
+	Usage
+	spoils []int32
 }
 
 // block is a live block, or the place of one.
@@ -86,8 +91,7 @@ func New(arena mem.RangeSet, owners int) *Ledger {
 	l := &Ledger{
 		arena:    arena,
 		capacity: arena.Size(),
-		owners:   make([]Usage, owners),
-		spoils:   make([][]int32, owners),
+		owners:   make([]owner, owners),
 		index:    holes.New(arena),
 		free:     newTally(arena),
 	}
@@ -121,11 +125,12 @@ func (l *Ledger) Alloc(b allocator.Block, requested uint64, owner int) Handle {
 	e.lo, e.size, e.requested, e.owner = b.Addr, b.Size, requested, int32(owner)
 
 	l.total.add(b.Size, requested)
-	l.owners[owner].add(b.Size, requested)
+	its := &l.owners[owner]
+	its.add(b.Size, requested)
 	l.peakReserved = max(l.peakReserved, l.total.Reserved)
 	l.peakRequested = max(l.peakRequested, l.total.Requested)
 	l.highWater = max(l.highWater, e.end())
-	for _, w := range l.spoils[owner] {
+	for _, w := range its.spoils {
 		l.watches[w].polluted += l.watches[w].overlap(e)
 	}
 	return h
@@ -143,20 +148,34 @@ func (l *Ledger) newHandle() Handle {
 // was given to another, a second Free of it is not told from the first of the
 // other.
 func (l *Ledger) Free(h Handle) error {
-	if uint64(h) >= uint64(len(l.states)) || l.states[h]&live == 0 {
+	if uint64(h) >= uint64(len(l.states)) {
 		return &HandleError{h}
 	}
-	state, e := l.states[h], &l.blocks[h]
+	e := &l.blocks[h]
+	return l.FreeBlock(h, allocator.Block{Addr: e.lo, Size: e.size}, e.requested, int(e.owner))
+}
+
+// FreeBlock is Free for those who know what Alloc was told of the block, which need
+// not be looked up then.
+func (l *Ledger) FreeBlock(h Handle, b allocator.Block, requested uint64, owner int) error {
+	state := state(0)
+	if uint64(h) < uint64(len(l.states)) {
+		state = l.states[h]
+	}
+	if state&live == 0 {
+		return &HandleError{h}
+	}
 	if state&indexed != 0 {
-		l.freed = append(l.freed, mem.Range{Lo: e.lo, Hi: e.end()})
+		l.freed = append(l.freed, mem.Range{Lo: b.Addr, Hi: l.blocks[h].end()})
 	}
 	l.states[h] = state & (noted | late)
 	l.spare = append(l.spare, h)
 
-	l.total.sub(e.size, e.requested)
-	l.owners[e.owner].sub(e.size, e.requested)
-	for _, w := range l.spoils[e.owner] {
-		l.watches[w].polluted -= l.watches[w].overlap(e)
+	l.total.sub(b.Size, requested)
+	its := &l.owners[owner]
+	its.sub(b.Size, requested)
+	for _, w := range its.spoils {
+		l.watches[w].polluted -= l.watches[w].overlap(&l.blocks[h])
 	}
 	return nil
 }
@@ -200,7 +219,7 @@ func (l *Ledger) Requested() uint64 { return l.total.Requested }
 func (l *Ledger) Blocks() int { return l.total.Blocks }
 
 // Owner returns what one owner has.
-func (l *Ledger) Owner(owner int) Usage { return l.owners[owner] }
+func (l *Ledger) Owner(owner int) Usage { return l.owners[owner].Usage }
 
 // PeakReserved returns the most bytes that were ever reserved at once.
 func (l *Ledger) PeakReserved() uint64 { return l.peakReserved }

@@ -47,7 +47,7 @@ func (l *Ledger) Watch(window mem.RangeSet, needs func(owner int) bool) int {
 	number := len(l.watches)
 	for owner, spoils := range w.spoiler {
 		if spoils {
-			l.spoils[owner] = append(l.spoils[owner], int32(number))
+			l.owners[owner].spoils = append(l.owners[owner].spoils, int32(number))
 		}
 	}
 	for h := range l.blocks {
