@@ -59,12 +59,11 @@ func (p *Plan) Request(payload, granule uint64) (request allocator.Request) {
 	return request
 }
 
+// Indifferent reports whether nobody demands anything: any place will do.
+func (p *Plan) Indifferent() bool { return len(p.devices) == 0 }
+
 // Fill makes an empty request the one that Request returns.
 func (p *Plan) Fill(request *allocator.Request, payload, granule uint64) {
-	if size, fits := roundUp(payload, granule); len(p.devices) == 0 && fits && payload-1 < 1<<63 { // nobody demands anything
-		request.Size = size
-		return
-	}
 	touched := p.sizing.touched(payload)
 	size, fits := p.sizing.size(touched)
 	if fits {

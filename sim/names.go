@@ -38,10 +38,15 @@ func (n *names) set(name uint64, value uint32) {
 		}
 		return
 	}
+	n.reserve(name)
+	n.dense[name] = value
+}
+
+// reserve makes room for a small name.
+func (n *names) reserve(name uint64) {
 	if missing := int(name) - len(n.dense) + 1; missing > 0 {
 		n.dense = append(n.dense, make([]uint32, missing)...)
 	}
-	n.dense[name] = value
 }
 
 // take returns what a name stands for, which is nothing from then on.

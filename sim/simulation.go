@@ -44,7 +44,7 @@ type Simulation struct {
 	broken    error            // the first invariant that an event broke
 	placed    uint64           // address of the last block that an input's operation allocated
 	halted    bool             // an observer has seen enough
-	touched   uint64           // what touch has read, so that it is not optimized away
+	bulk      *bulk            // nil: operations are executed one after the other
 
 	// Without processes and transfers kernel is nil, and without page frames memory
 	// is.
@@ -106,7 +106,11 @@ func New(cfg Config, observers ...Observer) (*Simulation, error) {
 		s.heaps = append(s.heaps, made)
 	}
 	for i, client := range cfg.Clients {
-		s.requests = append(s.requests, heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement})
+		r := heap.Request{Owner: i, Plan: client.Plan, Placement: client.Placement}
+		if client.Heap >= 0 && s.heaps[client.Heap] != nil {
+			s.heaps[client.Heap].Prepare(&r)
+		}
+		s.requests = append(s.requests, r)
 	}
 	for _, in := range cfg.Inputs {
 		made := &input{Input: in, batch: make([]workloads.Op, 1)}
@@ -162,6 +166,7 @@ func (s *Simulation) Run(ctx context.Context) error {
 		}
 	}
 	s.askSamplers()
+	s.startBulk()
 	for _, in := range s.inputs {
 		if err := in.pull(nil); err != nil {
 			return err
@@ -228,7 +233,16 @@ func (s *Simulation) step() (done bool, err error) {
 	until = min(until, end)
 	var cause allocator.Cause
 	ops := in.ahead
-	for i := range ops {
+	for i := 0; i < len(ops); i++ {
+		if s.bulk != nil && in.batches != nil {
+			n, err := s.executeMany(in, ops[i:], until)
+			if err != nil {
+				return false, err
+			}
+			if i += n; i == len(ops) {
+				break
+			}
+		}
 		op := &ops[i]
 		if i > 0 && (op.At >= until || s.interrupted(op.At)) {
 			in.ahead = ops[i:]
@@ -255,23 +269,7 @@ func (s *Simulation) step() (done bool, err error) {
 	if err := in.pull(&in.last); err != nil {
 		return false, err
 	}
-	s.touch(in)
 	return false, nil
-}
-
-// touch reads the buffers that the operations ahead free: what is not in the cache comes
-// for all of them at once, and not for each when its turn comes.
-func (s *Simulation) touch(in *input) {
-	sum := s.touched
-	for i := range in.ahead {
-		op := &in.ahead[i]
-		if op.Kind == workloads.Free && op.Buffer < uint64(len(in.names.dense)) {
-			if slot := in.names.dense[op.Buffer] - firstSlot; slot < uint32(len(s.buffers)) {
-				sum ^= s.buffers[slot].number
-			}
-		}
-	}
-	s.touched = sum
 }
 
 // interrupted reports whether an operation of that time has to wait, because the one

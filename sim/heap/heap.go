@@ -81,6 +81,19 @@ type Request struct {
 	// MapsLater: whether the devices can use the place is found out when they map
 	// the buffer, and not here.
 	MapsLater bool
+	plainIn   *Heap // there, only its size and alignment have to be looked at
+}
+
+// Prepare makes the requests of a client in this heap quicker, which differ in their
+// payloads and in what they demand themselves.
+func (h *Heap) Prepare(r *Request) {
+	r.plainIn = nil
+	if h.Granule&(h.Granule-1) == 0 && h.Padding(r.Plan) == 0 && (!h.Aware || r.Plan.Indifferent()) {
+		r.plainIn = h
+	}
+	if r.Placement == allocator.Natural {
+		r.Placement = h.Placement
+	}
 }
 
 // Alloc places a buffer and describes it in b. The cause is allocator.None where
@@ -117,6 +130,10 @@ func (h *Heap) Alloc(r *Request, b *Buffer) *ledger.Diagnosis {
 // aligned as the request and the devices demand together. Sizes that do not fit in 64
 // bits become the largest there is, which no arena holds.
 func (h *Heap) ask(req *allocator.Request, r *Request) (possible bool) {
+	if unit := h.Granule - 1; r.plainIn == h && r.Limit == 0 && (r.Payload-1)|unit < 1<<62 {
+		req.Size, req.Align, req.Dir = (r.Payload+unit)&^unit, r.Align, r.Placement
+		return true
+	}
 	if h.Aware {
 		r.Plan.Fill(req, r.Payload, h.Granule)
 	} else {
@@ -213,7 +230,7 @@ func (h *Heap) Free(b *Buffer) error {
 	if err := h.strategy.Free(b.Block); err != nil {
 		return fmt.Errorf("heap %s: %w", h.Name, err)
 	}
-	if err := h.Ledger.Free(b.handle); err != nil {
+	if err := h.Ledger.FreeBlock(b.handle, b.Block, b.Payload, int(b.Owner)); err != nil {
 		return fmt.Errorf("heap %s: %w", h.Name, err)
 	}
 	return nil

@@ -20,6 +20,11 @@ const (
 	// maxSamples is the number of samples at which a series of unknown length
 	// is thinned.
 	maxSamples = 2 * gridSamples
+	// cheapBlocks is the number of live buffers up to which samples cost next to nothing.
+	cheapBlocks = 2048
+	// mostPutOff is how many instants of the grid are left out in a row where samples are
+	// dear.
+	mostPutOff = 3
 	// maxFailures is the number of failures kept with their figures.
 	maxFailures = 1000
 	// unusableShare divides a heap's capacity to give the size of the unusable
@@ -50,6 +55,8 @@ type Collector struct {
 	next       time.Duration
 	stride     uint64 // otherwise: events between samples
 	untilNext  uint64
+	sampled    uint64 // events up to the last sample
+	putOff     int    // instants that were left out since
 	sampleTime []time.Duration
 	samples    [][]Sample // by heap
 }
@@ -150,9 +157,24 @@ func firstStride(cfg sim.Config) uint64 {
 // points lie before now.
 func (c *Collector) Advance(now time.Duration) {
 	for c.grid > 0 && c.next <= now && c.next <= c.cfg.Duration {
-		c.sample(c.next)
+		if c.putOff < mostPutOff && c.next <= c.cfg.Duration-c.grid && c.dear(c.events-c.sampled) {
+			c.putOff++
+		} else {
+			c.sample(c.next)
+			c.putOff = 0
+		}
 		c.next += c.grid
 	}
+}
+
+// dear reports whether a sample after so many events costs more than they did: it looks
+// at all live buffers, however little has happened.
+func (c *Collector) dear(events uint64) bool {
+	live := 0
+	for _, m := range c.heaps {
+		live += m.held.held.Blocks
+	}
+	return live > cheapBlocks && events < uint64(live)
 }
 
 // Due implements sim.Sampler.
@@ -196,16 +218,49 @@ func (c *Collector) Event(e *sim.Event) {
 	}
 }
 
+// Room implements sim.BulkObserver: a sample is taken after an event.
+func (c *Collector) Room() uint64 {
+	if c.grid > 0 {
+		return math.MaxUint64
+	}
+	return c.untilNext - 1
+}
+
+// Changes implements sim.BulkObserver: it does what Event does for each.
+func (c *Collector) Changes(number int, list []sim.Change) {
+	config := &c.cfg.Clients[number]
+	m, client := c.heaps[config.Heap], &c.clients[number]
+	c.events += uint64(len(list))
+	if c.grid == 0 {
+		c.untilNext -= uint64(len(list))
+	}
+	before := m.held.held
+	sum := m.held.follow(list)
+	// So many came or went, and so many more came than went.
+	client.Requests += (uint64(len(list)) + uint64(m.held.held.Blocks-before.Blocks)) / 2
+	client.RequestedBytes += mem.Size(sum.asked)
+	m.peak = max(m.peak, sum.peak)
+	if !sum.waste {
+		return
+	}
+	for i := range list {
+		if e := &list[i]; e.Reserved > e.Payload {
+			b := heap.Buffer{Block: allocator.Block{Size: e.Reserved}, Payload: e.Payload}
+			m.countWaste(&sim.Event{At: e.At, Kind: e.Kind, Buffer: &b}, config)
+		}
+	}
+}
+
 // countDown samples every so many events, where the duration is not known.
 func (c *Collector) countDown(at time.Duration) {
 	if c.untilNext--; c.untilNext > 0 {
 		return
 	}
 	c.sample(at)
-	c.untilNext = c.stride
-	if len(c.sampleTime) >= maxSamples {
-		c.thin() // the last one, too: the next is as far from the one before
+	for n := len(c.sampleTime); n >= maxSamples || n >= gridSamples && c.dear(c.stride); n = len(c.sampleTime) {
+		c.thin()
 	}
+	c.untilNext = c.sampled + c.stride - c.events
 }
 
 // countWaste adds the waste of a buffer that is live from then on, and takes it off
@@ -262,6 +317,9 @@ func (c *Collector) failure(e *sim.Event) Failure {
 // thin drops every second sample and samples half as often from here on.
 func (c *Collector) thin() {
 	keep := (len(c.sampleTime) + 1) / 2
+	if len(c.sampleTime)%2 == 0 { // the last is dropped, too
+		c.sampled -= c.stride
+	}
 	for i := range keep {
 		c.sampleTime[i] = c.sampleTime[2*i]
 	}
@@ -282,6 +340,9 @@ func (c *Collector) thin() {
 				kept.Peak = max(kept.Peak, series[2*i-1].Peak)
 			}
 			series[i] = kept
+		}
+		if last := len(series) - 1; last%2 == 1 { // dropped, and nothing kept behind it
+			c.heaps[h].peak = max(c.heaps[h].peak, series[last].Peak)
 		}
 		c.samples[h] = series[:keep]
 		c.heaps[h].pixels.thin()
@@ -306,7 +367,7 @@ func (c *Collector) sample(at time.Duration) {
 			m.pixels.dropLast()
 		}
 	}
-	c.sampleTime = append(c.sampleTime, at)
+	c.sampleTime, c.sampled = append(c.sampleTime, at), c.events
 	if c.ram != nil {
 		c.memorySamples = append(c.memorySamples, c.sampleMemory(at))
 	}

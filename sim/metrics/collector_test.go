@@ -176,34 +176,74 @@ func (l *countedList) Operations() uint64 { return uint64(len(l.list)) }
 // TestSamplesOfKnownLength measures the same whether the length of the work is known
 // or not.
 func TestSamplesOfKnownLength(t *testing.T) {
-	for _, n := range []int{10, 1023, 1024, 2047, 5000, 40_000} {
-		for _, size := range []uint64{2, 30} { // with 30, most requests are refused
-			draws := rand.New(rand.NewPCG(uint64(n), size))
-			var ops []workloads.Op
-			live := []uint64{}
-			for i := range n {
-				o := workloads.Op{At: time.Duration(i), Buffer: uint64(i), Size: size}
-				if len(live) > 20 || len(live) > 0 && draws.IntN(2) == 0 {
-					at := draws.IntN(len(live))
-					o.Kind, o.Buffer, o.Size = workloads.Free, live[at], 0
-					live[at] = live[len(live)-1]
-					live = live[:len(live)-1]
-				} else {
-					live = append(live, o.Buffer)
-				}
-				ops = append(ops, o)
-			}
+	for _, c := range []struct {
+		live int
+		size uint64
+	}{{20, 2}, {20, 30}, {5000, 2}} { // with 30 bytes, most requests are refused
+		for _, n := range []int{10, 1023, 1024, 2047, 5000, 40_000} {
+			ops := comingAndGoing(n, c.live, c.size)
 			cfg := system(t, ops...)
 			cfg.CheckEvery = 0
+			if c.live > 20 {
+				cfg.Heaps[0].Arena = mem.NewRangeSet(mem.Range{Lo: 1000, Hi: 100_000})
+			}
 			want := collect(t, cfg)
 			cfg.Inputs[0].Source = &countedList{ops}
 			got := collect(t, cfg)
 			if !reflect.DeepEqual(got, want) {
-				t.Errorf("%d operations of %d bytes: %d samples, want %d", n, size, len(got.Samples), len(want.Samples))
+				t.Errorf("%d operations of %d bytes: %d samples, want %d", n, c.size, len(got.Samples), len(want.Samples))
 			}
 			if most := 1024; len(want.Samples) > most || n > most && len(want.Samples) < most/4 {
 				t.Errorf("%d operations: %d samples", n, len(want.Samples))
 			}
+		}
+	}
+}
+
+// comingAndGoing is work on at most so many buffers at a time: they come as long as
+// there are less than half as many, and come and go from there.
+func comingAndGoing(n, most int, size uint64) []workloads.Op {
+	draws := rand.New(rand.NewPCG(uint64(n), size))
+	var ops []workloads.Op
+	var live []uint64
+	for i := range n {
+		o := workloads.Op{At: time.Duration(i), Buffer: uint64(i), Size: size}
+		if len(live) >= most || len(live) > most/2 && draws.IntN(2) == 0 {
+			at := draws.IntN(len(live))
+			o.Kind, o.Buffer, o.Size = workloads.Free, live[at], 0
+			live[at] = live[len(live)-1]
+			live = live[:len(live)-1]
+		} else {
+			live = append(live, o.Buffer)
+		}
+		ops = append(ops, o)
+	}
+	return ops
+}
+
+// TestSamplesOfManyBuffers samples fewer instants where less happens than there are
+// buffers, but never less than a quarter.
+func TestSamplesOfManyBuffers(t *testing.T) {
+	const duration = 512 * 100
+	for _, c := range []struct{ live, operations, least, most int }{
+		{1000, 20_000, 512, 514},
+		{5000, 20_000, 128, 200},
+		{10_000, 1_000_000, 128, 200},
+		{5000, 1_000_000, 256, 514},
+	} {
+		ops := comingAndGoing(c.operations, c.live, 2)
+		for i := range ops {
+			ops[i].At = time.Duration(i) * duration / time.Duration(len(ops))
+		}
+		cfg := system(t, ops...)
+		cfg.CheckEvery, cfg.Duration = 0, duration
+		cfg.Heaps[0].Arena = mem.NewRangeSet(mem.Range{Lo: 1000, Hi: 100_000})
+		run := collect(t, cfg)
+		if n := len(run.Samples); n < c.least || n > c.most {
+			t.Errorf("%d buffers, %d operations: %d samples, want %d to %d", c.live, c.operations, n, c.least, c.most)
+		}
+		if last := run.Samples[len(run.Samples)-1]; last.At != duration {
+			t.Errorf("the last sample is at %v, want %v", last.At, time.Duration(duration))
 		}
 	}
 }

@@ -50,7 +50,14 @@ func (p *pixels) add(live []ledger.Entry) {
 func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
 	bytes := p.bytes
 	clear(bytes)
-	ended, largest, used, most := pile(live, row, bytes)
+	var largest int
+	var used, most uint64
+	if len(bytes) == 1 {
+		ended, used = pileOfOne(live, row)
+		largest, most, bytes[0] = ended-1, used, used
+	} else {
+		ended, largest, used, most = pile(live, row, bytes)
+	}
 	if ended < len(live) && live[ended].Lo < row.Hi { // its rest is in the next row
 		e := &live[ended]
 		n := row.Hi - max(e.Lo, row.Lo)
@@ -74,19 +81,37 @@ func (p *pixels) cell(live []ledger.Entry, row mem.Range) (c Cell, ended int) {
 //
 //go:noinline
 func pile(live []ledger.Entry, row mem.Range, bytes []uint64) (ended, largest int, used, most uint64) {
-	for ended < len(live) && live[ended].Hi <= row.Hi {
-		e := &live[ended]
-		n := e.Hi - max(e.Lo, row.Lo)
-		used += n
-		held := bytes[e.Owner] + n
-		bytes[e.Owner] = held
-		if held > most {
-			largest = ended
+	from := row.Lo
+	for i := range live {
+		e := &live[i]
+		if e.Hi > row.Hi {
+			return i, largest, used, most
 		}
-		most = max(most, held)
-		ended++
+		n := e.Hi - max(e.Lo, from)
+		from = 0 // only the first begins below the row
+		used += n
+		held := &bytes[e.Owner]
+		*held += n
+		if *held > most {
+			largest = i
+		}
+		most = max(most, *held)
 	}
-	return ended, largest, used, most
+	return len(live), largest, used, most
+}
+
+// pileOfOne is pile where there is one owner.
+func pileOfOne(live []ledger.Entry, row mem.Range) (ended int, used uint64) {
+	from := row.Lo
+	for i := range live {
+		e := &live[i]
+		if e.Hi > row.Hi {
+			return i, used
+		}
+		used += e.Hi - max(e.Lo, from)
+		from = 0
+	}
+	return len(live), used
 }
 
 // dropLast drops the last column.

@@ -19,7 +19,7 @@ func (w *waits) add(t time.Duration) {
 	if w.histogram == nil {
 		w.histogram = hdrhistogram.New(1, math.MaxInt64, 2)
 	}
-	w.sum.add(uint64(t), 1)
+	w.sum = w.sum.add(uint64(t), 1)
 	w.most = max(w.most, t)
 	w.histogram.RecordValue(int64(t)) // there is no error: all times are in its range
 }

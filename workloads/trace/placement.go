@@ -243,15 +243,16 @@ func (t *PlacementReader) check(ops []workloads.Op) int {
 	}
 	for i := range ops {
 		op := &ops[i]
-		free := uint64(op.Kind)
-		if op.Buffer >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
+		slot, free := op.Buffer, uint64(op.Kind)
+		if slot >= slots || (op.Size|op.Align|op.Limit)&-free != 0 || op.Size|free == 0 {
 			return i
 		}
-		word, slot := t.live.word(uint32(op.Buffer)), op.Buffer&63
-		if *word>>slot&1 != free {
+		word := t.live.word(uint32(slot))
+		now := *word ^ 1<<(slot&63)
+		if now>>(slot&63)&1 == free {
 			return i
 		}
-		*word ^= 1 << slot
+		*word = now
 	}
 	return len(ops)
 }
@@ -392,16 +393,29 @@ func torn(err error) error {
 	return err
 }
 
-// slotSet is a set of slots in chunks that exist once one of their slots has
-// been in the set.
-type slotSet struct{ chunks []*slotChunk }
+// slotSet is a set of slots: of low ones, which most traces have no others than, and
+// of others in chunks that exist once one of their slots has been in the set.
+type slotSet struct {
+	low    [lowSlots / 64]uint64
+	chunks []*slotChunk
+}
 
-const slotChunkBits = 12
+const (
+	lowSlots      = 1 << 16
+	slotChunkBits = 12
+)
 
 type slotChunk [1 << slotChunkBits / 64]uint64
 
 // word returns the word of 64 slots, by rising bit, that a slot is one of.
 func (s *slotSet) word(slot uint32) *uint64 {
+	if slot < lowSlots {
+		return &s.low[slot/64]
+	}
+	return s.high(slot)
+}
+
+func (s *slotSet) high(slot uint32) *uint64 {
 	i := int(slot >> slotChunkBits)
 	if i >= len(s.chunks) || s.chunks[i] == nil {
 		s.add(i)

@@ -60,6 +60,12 @@ func (v *runProgress) Advance(now time.Duration) {
 
 func (v *runProgress) Event(*sim.Event) {}
 
+// Room implements sim.BulkObserver.
+func (v *runProgress) Room() uint64 { return math.MaxUint64 }
+
+// Changes implements sim.BulkObserver.
+func (v *runProgress) Changes(int, []sim.Change) {}
+
 // Due implements sim.Sampler.
 func (v *runProgress) Due() time.Duration {
 	if v.step == 0 {
