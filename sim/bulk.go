@@ -50,7 +50,7 @@ func (s *Simulation) startBulk() {
 type bulk struct {
 	observers []BulkObserver
 	changes   [batchSize]Change
-	touched   uint64 // what touch has read, so that it is not optimized away
+	touched   uint64 // what prepare has read, so that it is not optimized away
 }
 
 // room returns how many changes all observers take.
@@ -86,7 +86,7 @@ func (s *Simulation) executeMany(in *input, ops []workloads.Op, until time.Durat
 	for i := range ops {
 		op, change := &ops[i], &changes[i]
 		name := &names[op.Buffer]
-		change.At, change.Kind = op.At, Kind(op.Kind)
+		change.At, change.Kind = op.At, Kind(op.Kind) // both kinds begin with Alloc and Free
 		if op.Kind == workloads.Free {
 			slot := *name - firstSlot
 			if slot >= uint32(len(buffers)) || int(buffers[slot].Owner) != number {

@@ -7,6 +7,7 @@ import (
 
 	"dmasim/allocator"
 	"dmasim/allocator/holes"
+	"dmasim/internal/radix"
 	"dmasim/mem"
 )
 
@@ -39,7 +40,8 @@ type Ledger struct {
 	order  []Entry  // live blocks by address, and some that were freed since: see ordered
 	recent []Handle // of all other live blocks, and of some that were freed
 
-	fresh, sorted, former []Entry // reused by Live
+	fresh, former    []Entry      // reused by Live
+	gathered, sorted []radix.Item // so are these
 }
 
 // Handle names a live block. Handles are small numbers, below the largest

@@ -1,8 +1,9 @@
 package ledger
 
 import (
-	"math/bits"
 	"slices"
+
+	"dmasim/internal/radix"
 )
 
 // Entry is a live block as walks by address meet it: the bytes [Lo, Hi).
@@ -20,11 +21,12 @@ func (l *Ledger) Live() []Entry {
 		return l.order
 	}
 	if len(l.recent) > l.total.Blocks/resortShare {
-		l.order, l.sorted = sortByAddress(l.gatherAll(), l.sorted)
+		l.gatherAll()
+		l.order = l.sortInto(l.order)
 		return l.order
 	}
 	l.gather()
-	l.fresh, l.sorted = sortByAddress(l.fresh, l.sorted)
+	l.fresh = l.sortInto(l.fresh)
 	l.merge()
 	for i := range l.fresh {
 		l.states[l.fresh[i].Handle] |= ordered
@@ -36,36 +38,43 @@ func (l *Ledger) Live() []Entry {
 // sorted anew. Measured with 10,000 live blocks, both ways then cost about the same.
 const resortShare = 3
 
-// gatherAll returns all live blocks by handle, in place of the order that they are to
-// become. Which are live is as good as random here, too.
-func (l *Ledger) gatherAll() []Entry {
-	order := slices.Grow(l.order[:0], len(l.blocks))[:len(l.blocks)]
+// gatherAll gathers all live blocks, which are to be the order. Which are live is as
+// good as random, so that a branch on it would be guessed wrong: all are written, and
+// kept if they are.
+func (l *Ledger) gatherAll() {
+	gathered := slices.Grow(l.gathered[:0], len(l.blocks))[:len(l.blocks)]
 	states := l.states[:len(l.blocks)]
 	var n uint
 	for h := range l.blocks {
-		b, state := &l.blocks[h], states[h]
-		order[n] = Entry{b.lo, b.end(), Handle(h), b.owner}
-		is := state & live / live
+		gathered[n] = radix.Item{Key: l.blocks[h].lo, Value: uint64(h)}
+		is := states[h] & live / live
 		n += uint(is)
-		states[h] = state&^(late|ordered) | is*ordered
+		states[h] = states[h]&^(late|ordered) | is*ordered
 	}
-	l.recent = l.recent[:0]
-	return order[:n]
+	l.gathered, l.recent = gathered[:n], l.recent[:0]
 }
 
-// gather makes fresh the live blocks that are not in the order. Which are live is as
-// good as random, so that a branch on it would be guessed wrong: all are written, and
-// kept if they are.
+// gather gathers the live blocks that are not in the order.
 func (l *Ledger) gather() {
-	fresh := slices.Grow(l.fresh[:0], len(l.recent))[:len(l.recent)]
+	gathered := slices.Grow(l.gathered[:0], len(l.recent))[:len(l.recent)]
 	var n uint
 	for _, h := range l.recent {
 		l.states[h] &^= late
-		b := &l.blocks[h]
-		fresh[n] = Entry{b.lo, b.end(), h, b.owner}
+		gathered[n] = radix.Item{Key: l.blocks[h].lo, Value: uint64(h)}
 		n += uint(l.states[h] & live / live)
 	}
-	l.fresh, l.recent = fresh[:n], l.recent[:0]
+	l.gathered, l.recent = gathered[:n], l.recent[:0]
+}
+
+// sortInto returns the gathered blocks by address, in the memory of a list.
+func (l *Ledger) sortInto(list []Entry) []Entry {
+	l.gathered, l.sorted = radix.Sort(l.gathered, l.sorted)
+	list = slices.Grow(list[:0], len(l.gathered))[:len(l.gathered)]
+	for i, item := range l.gathered {
+		b := &l.blocks[item.Value]
+		list[i] = Entry{item.Key, b.end(), Handle(item.Value), b.owner}
+	}
+	return list
 }
 
 // merge adds the sorted fresh blocks to the order and leaves out what was freed. Of
@@ -90,43 +99,4 @@ func (l *Ledger) merge() {
 		n += uint(states[from[i].Handle] & ordered)
 	}
 	l.order, l.former = to[:n], from
-}
-
-// digit is the number of address bits by which a pass of sortByAddress sorts.
-const digit = 11
-
-// sortByAddress sorts list with a radix sort from the lowest bits in which its
-// addresses differ: addresses are multiples of a granule in an arena, for which
-// two or three passes do. It returns the sorted list and the memory that it no
-// longer needs, one of which is that of spare.
-func sortByAddress(list, spare []Entry) (sorted, rest []Entry) {
-	if len(list) == 0 {
-		return list, spare
-	}
-	var differ uint64
-	for i := range list {
-		differ |= list[i].Lo ^ list[0].Lo
-	}
-	spare = slices.Grow(spare[:0], len(list))[:len(list)]
-	if differ == 0 {
-		return list, spare
-	}
-	for shift := bits.TrailingZeros64(differ); shift < bits.Len64(differ); shift += digit {
-		var starts [1 << digit]uint32
-		for i := range list {
-			starts[list[i].Lo>>(shift&63)%(1<<digit)]++
-		}
-		var start uint32
-		for i, n := range starts {
-			starts[i] = start
-			start += n
-		}
-		for i := range list {
-			to := &starts[list[i].Lo>>(shift&63)%(1<<digit)]
-			spare[*to] = list[i]
-			*to++
-		}
-		list, spare = spare, list
-	}
-	return list, spare
 }

@@ -16,6 +16,7 @@ import (
 	"strings"
 	"time"
 
+	"dmasim/internal/radix"
 	"dmasim/workloads"
 )
 
@@ -181,7 +182,7 @@ func (m *miniMallocReader) readRow(line []byte) error {
 	m.total += b.Size
 	b.ID = m.keep(id)
 	m.hashes = append(m.hashes, maphash.Bytes(m.seed, id))
-	if n := len(m.problem.Buffers); n == cap(m.problem.Buffers) {
+	if n := len(m.problem.Buffers); n == cap(m.problem.Buffers) { // append would copy large ones four times as often
 		m.problem.Buffers = slices.Grow(m.problem.Buffers, n+1)
 	}
 	m.problem.Buffers = append(m.problem.Buffers, b)
@@ -293,72 +294,38 @@ func (p *Problem) Load() uint64 {
 	return most
 }
 
-// sweep goes through the starts and ends of buffers by time.
+// sweep goes through the starts and ends of buffers by time: times beside indices into
+// buffers.
 type sweep struct {
 	buffers      []Buffer
-	starts, ends []moment
-}
-
-// moment is when a buffer starts or ends, beside its index: to sort by the time, no
-// buffer is looked at.
-type moment struct {
-	at    int64 // at least 0
-	index int
+	starts, ends []radix.Item
 }
 
 func newSweep(buffers []Buffer, order Order) sweep {
-	starts, ends := make([]moment, len(buffers)), make([]moment, len(buffers))
+	s := sweep{buffers, make([]radix.Item, len(buffers)), make([]radix.Item, len(buffers))}
 	for i := range buffers {
-		starts[i], ends[i] = moment{buffers[i].Lower, i}, moment{buffers[i].Upper, i}
+		s.starts[i] = radix.Item{Key: uint64(buffers[i].Lower), Value: uint64(i)}
+		s.ends[i] = radix.Item{Key: uint64(buffers[i].Upper), Value: uint64(i)}
 	}
-	s := sweep{buffers, byTime(starts), byTime(ends)}
+	var spare []radix.Item
+	for _, list := range []*[]radix.Item{&s.starts, &s.ends} {
+		*list, spare = radix.Sort(*list, spare)
+	}
 	if order == StartSizeOrder {
 		s.largestFirst()
 	}
 	return s
 }
 
-// byTime returns moments by time, and those of one time in the order in which they
-// are. It is a radix sort (Knuth, The Art of Computer Programming, volume 3, section
-// 5.2.5, algorithm R), whose time grows with the number of moments only.
-func byTime(list []moment) []moment {
-	if slices.IsSortedFunc(list, func(a, b moment) int { return cmp.Compare(a.at, b.at) }) {
-		return list
-	}
-	const digit = 11 // bits
-	most := int64(0)
-	for _, m := range list {
-		most = max(most, m.at)
-	}
-	sorted := make([]moment, len(list))
-	for shift := 0; most>>shift > 0; shift += digit {
-		var next [1 << digit]int // where the next with a digit goes
-		for _, m := range list {
-			next[m.at>>shift&(1<<digit-1)]++
-		}
-		sum := 0
-		for i, n := range next {
-			next[i], sum = sum, sum+n
-		}
-		for _, m := range list {
-			to := &next[m.at>>shift&(1<<digit-1)]
-			sorted[*to] = m
-			*to++
-		}
-		list, sorted = sorted, list
-	}
-	return list
-}
-
 // largestFirst orders the buffers that start at a time by size.
 func (s *sweep) largestFirst() {
 	for from := 0; from < len(s.starts); {
 		to := from + 1
-		for to < len(s.starts) && s.starts[to].at == s.starts[from].at {
+		for to < len(s.starts) && s.starts[to].Key == s.starts[from].Key {
 			to++
 		}
-		slices.SortStableFunc(s.starts[from:to], func(a, b moment) int {
-			return cmp.Compare(s.buffers[b.index].Size, s.buffers[a.index].Size)
+		slices.SortStableFunc(s.starts[from:to], func(a, b radix.Item) int {
+			return cmp.Compare(s.buffers[b.Value].Size, s.buffers[a.Value].Size)
 		})
 		from = to
 	}
@@ -369,11 +336,11 @@ func (s *sweep) next() (i int, end, ok bool) {
 	if len(s.ends) == 0 {
 		return 0, false, false
 	}
-	if len(s.starts) > 0 && s.starts[0].at < s.ends[0].at {
-		i, s.starts = s.starts[0].index, s.starts[1:]
+	if len(s.starts) > 0 && s.starts[0].Key < s.ends[0].Key {
+		i, s.starts = int(s.starts[0].Value), s.starts[1:]
 		return i, false, true
 	}
-	i, s.ends = s.ends[0].index, s.ends[1:]
+	i, s.ends = int(s.ends[0].Value), s.ends[1:]
 	return i, true, true
 }
 
